@@ -1,0 +1,1 @@
+"""Data sets, wrappers and transforms."""

@@ -1,0 +1,1 @@
+"""Transforms: a results dict in, a results dict out."""

@@ -1,0 +1,1 @@
+"""The built-in sample: a small procedural data set, so no download."""
