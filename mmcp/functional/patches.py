@@ -1,0 +1,239 @@
+"""Instance masks stored inside their own boxes, and how to make them.
+
+A full-size mask costs ``H * W`` bytes however small its object is. Everything
+in mmcp that touches instance masks works on patches instead, so that cost
+follows the objects' area.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import pycocotools.mask as coco_mask
+from numpy.typing import NDArray
+
+__all__ = [
+    'Patch',
+    'boxes_of',
+    'clip_patch',
+    'patch_from_bitmap',
+    'patch_from_box',
+    'patch_from_polygons',
+    'patch_from_rle',
+    'tighten',
+    'write_patch',
+]
+
+# pycocotools rasterises on a grid five times finer than the pixels.
+_RLE_SUBPIXELS = 5.0
+
+
+class Patch(NamedTuple):
+    """One instance mask: a bitmap and where its top-left corner lies.
+
+    Args:
+        x: Column of the bitmap's left edge in the image.
+        y: Row of the bitmap's top edge in the image.
+        bitmap: Mask of shape (h, w), uint8, zero outside the object. Usually
+            tight around the object; (0, 0) for an object without pixels.
+    """
+
+    x: int
+    y: int
+    bitmap: NDArray[np.uint8]
+
+    @property
+    def extent(self) -> tuple[int, int, int, int]:
+        """Half-open pixel range of the bitmap, ``(x0, y0, x1, y1)``."""
+        height, width = self.bitmap.shape
+        return self.x, self.y, self.x + width, self.y + height
+
+    @property
+    def area(self) -> int:
+        """Number of mask pixels."""
+        return cv2.countNonZero(self.bitmap) if self.bitmap.size else 0
+
+
+EMPTY = Patch(0, 0, np.zeros((0, 0), np.uint8))
+
+
+def tighten(patch: Patch) -> Patch:
+    """Crops a patch to its object; the bitmap stays a view.
+
+    Args:
+        patch: Any patch.
+
+    Returns:
+        The same mask with a tight bitmap, of shape (0, 0) if it has no pixel.
+    """
+    if not patch.bitmap.size:
+        return EMPTY
+    x, y, width, height = cv2.boundingRect(patch.bitmap)
+    if not width:
+        return EMPTY
+    bitmap = patch.bitmap[y : y + height, x : x + width]
+    return Patch(patch.x + x, patch.y + y, bitmap)
+
+
+def patch_from_bitmap(mask: NDArray[Any]) -> Patch:
+    """Takes the tight patch of a full-size mask.
+
+    Args:
+        mask: Mask of shape (H, W), any integer type or bool; what is not zero
+            belongs to the object.
+
+    Returns:
+        The patch; its bitmap is a view if ``mask`` is uint8.
+    """
+    if mask.dtype == np.bool_:
+        mask = mask.view(np.uint8)
+    elif mask.dtype != np.uint8:
+        mask = (mask != 0).view(np.uint8)
+    return tighten(Patch(0, 0, mask))
+
+
+def patch_from_box(
+    box: Sequence[float] | NDArray[Any],
+    height: int,
+    width: int,
+    cover: bool = True,
+) -> Patch:
+    """Makes the mask of a box, for data without masks.
+
+    Args:
+        box: Box of shape (4,), ``xyxy``, in pixels.
+        height: Height of the image, H.
+        width: Width of the image, W.
+        cover: Whether pixels that the box covers in part belong to it. If
+            not, both corners are truncated, as MMDetection does. Defaults to
+            True.
+
+    Returns:
+        The patch, clipped to the image.
+    """
+    x0, y0, x1, y1 = (float(value) for value in box)
+    if cover:
+        x0, y0, x1, y1 = np.floor(x0), np.floor(y0), np.ceil(x1), np.ceil(y1)
+    left, right = (int(np.clip(int(x), 0, width)) for x in (x0, x1))
+    top, bottom = (int(np.clip(int(y), 0, height)) for y in (y0, y1))
+    if right <= left or bottom <= top:
+        return EMPTY
+    shape = (bottom - top, right - left)
+    return Patch(left, top, np.ones(shape, np.uint8))
+
+
+def patch_from_polygons(
+    polygons: Sequence[NDArray[Any] | Sequence[float]],
+    height: int,
+    width: int,
+) -> Patch:
+    """Rasterises the polygons of one object inside their box.
+
+    Equal, pixel for pixel, to decoding them with pycocotools on the whole
+    canvas: vertices are first snapped to the grid on which pycocotools
+    rasterises, so moving the origin cannot change a rounding.
+
+    Args:
+        polygons: Parts of the object, each of shape (2 * vertices,),
+            ``x0, y0, x1, y1, ...`` in pixels, three vertices at least.
+        height: Height of the image, H.
+        width: Width of the image, W.
+
+    Returns:
+        The tight patch of the union of all parts.
+
+    Raises:
+        ValueError: If a part has fewer than three vertices or an odd number
+            of coordinates.
+    """
+    parts = [np.asarray(part, np.float64).reshape(-1) for part in polygons]
+    for part in parts:
+        if part.size < 6 or part.size % 2:
+            raise ValueError(
+                'a polygon needs three vertices at least, that is an even '
+                f'number of 6 or more coordinates, but one has {part.size}; '
+                'mark such an object as ignored instead'
+            )
+    if not parts:
+        return EMPTY
+    # int() as in C: pycocotools truncates towards zero after adding 0.5.
+    grids = [np.trunc(part * _RLE_SUBPIXELS + 0.5) for part in parts]
+    vertices = np.concatenate([grid.reshape(-1, 2) for grid in grids])
+    low = np.floor(vertices.min(0) / _RLE_SUBPIXELS).astype(int)
+    high = np.ceil(vertices.max(0) / _RLE_SUBPIXELS).astype(int) + 1
+    x0, y0 = np.clip(low, 0, (width, height)).tolist()
+    x1, y1 = np.clip(high, 0, (width, height)).tolist()
+    if x1 <= x0 or y1 <= y0:
+        return EMPTY
+    shifted = [_to_coordinates(grid, x0, y0) for grid in grids]
+    rles = coco_mask.frPyObjects(shifted, y1 - y0, x1 - x0)
+    bitmap = np.ascontiguousarray(coco_mask.decode(coco_mask.merge(rles)))
+    return tighten(Patch(x0, y0, bitmap))
+
+
+def _to_coordinates(
+    grid: NDArray[np.float64], x0: int, y0: int
+) -> list[float]:
+    """Coordinates that pycocotools rounds to ``grid`` minus the origin."""
+    moved = grid.reshape(-1, 2) - np.array([x0, y0]) * _RLE_SUBPIXELS
+    # Truncation is towards zero, so a negative value must lie below its goal.
+    moved = np.where(moved < 0, moved - 0.75, moved)
+    return list((moved / _RLE_SUBPIXELS).reshape(-1).tolist())
+
+
+def patch_from_rle(rle: dict[str, Any]) -> Patch:
+    """Decodes a COCO run-length encoding.
+
+    Args:
+        rle: ``{'size': [H, W], 'counts': ...}`` with counts as a list
+            (uncompressed), bytes or str (compressed).
+
+    Returns:
+        The tight patch.
+    """
+    if isinstance(rle['counts'], list):
+        rle = coco_mask.frPyObjects(rle, *rle['size'])
+    return tighten(Patch(0, 0, coco_mask.decode(rle)))
+
+
+def clip_patch(patch: Patch, height: int, width: int) -> Patch:
+    """Cuts off what lies outside an image.
+
+    Args:
+        patch: A patch with ``x, y >= 0``.
+        height: Height of the image, H.
+        width: Width of the image, W.
+
+    Returns:
+        The same patch if it lies inside, else a tight one of what is left.
+    """
+    _, _, x1, y1 = patch.extent
+    if x1 <= width and y1 <= height:
+        return patch
+    rows, columns = max(height - patch.y, 0), max(width - patch.x, 0)
+    return tighten(patch._replace(bitmap=patch.bitmap[:rows, :columns]))
+
+
+def boxes_of(patches: Sequence[Patch]) -> NDArray[np.float32]:
+    """Boxes of tight patches, ``[x0, y0, x1 + 1, y1 + 1]`` of their pixels.
+
+    Args:
+        patches: M tight patches.
+
+    Returns:
+        Boxes of shape (M, 4), ``xyxy``, float32; zeros for an empty patch.
+    """
+    extents = [patch.extent for patch in patches]
+    return np.array(extents, np.float32).reshape(-1, 4)
+
+
+def write_patch(patch: Patch, canvas: NDArray[Any]) -> None:
+    """Writes a patch into a full-size mask of zeros.
+
+    Args:
+        patch: A patch inside the canvas.
+        canvas: Mask of shape (H, W), changed in place.
+    """
+    x0, y0, x1, y1 = patch.extent
+    canvas[y0:y1, x0:x1] = patch.bitmap
