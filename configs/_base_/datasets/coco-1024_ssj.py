@@ -1,0 +1,79 @@
+"""COCO instances at 1024x1024 with standard scale jitter, 0.8 to 1.25.
+
+Every training image is resized so that it would fill 0.8 to 1.25 times the
+output square, cropped to it, flipped with probability 0.5 and padded at the
+bottom right with the normalisation mean (BGR, as images are before the
+preprocessor). The pipeline of the outer ``MultiImageMixDataset`` is where
+Copy-Paste goes, so source and destination are jittered independently.
+
+All 118,287 images are used, as in the paper; those without objects still
+take pasted ones. Crowd regions stay as ignored objects.
+"""
+
+train_dataloader = dict(
+    batch_size=8,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type='InfiniteSampler', shuffle=True),
+    dataset=dict(
+        type='MultiImageMixDataset',
+        dataset=dict(
+            type='CocoDataset',
+            data_root='data/coco/',
+            ann_file='annotations/instances_train2017.json',
+            data_prefix=dict(img='train2017/'),
+            pipeline=[
+                dict(type='LoadImageFromFile'),
+                dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+                dict(
+                    type='RandomResize',
+                    scale=(1024, 1024),
+                    ratio_range=(0.8, 1.25),
+                    keep_ratio=True),
+                dict(
+                    type='RandomCrop',
+                    crop_type='absolute',
+                    crop_size=(1024, 1024),
+                    recompute_bbox=True,
+                    allow_negative_crop=True),
+                # Objects that the crop left without a pixel have empty
+                # boxes by now. ``keep_empty=True`` would drop the image.
+                dict(
+                    type='FilterAnnotations',
+                    min_gt_bbox_wh=(1e-2, 1e-2),
+                    keep_empty=False),
+                dict(type='RandomFlip', prob=0.5),
+                dict(
+                    type='Pad',
+                    size=(1024, 1024),
+                    pad_val=dict(img=(104, 116, 124), seg=255)),
+            ]),
+        pipeline=[dict(type='PackDetInputs')]))
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=2,
+    persistent_workers=True,
+    drop_last=False,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='CocoDataset',
+        data_root='data/coco/',
+        ann_file='annotations/instances_val2017.json',
+        data_prefix=dict(img='val2017/'),
+        test_mode=True,
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(type='Resize', scale=(1024, 1024), keep_ratio=True),
+            dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+            dict(
+                type='PackDetInputs',
+                meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape',
+                           'scale_factor')),
+        ]))
+test_dataloader = val_dataloader
+
+val_evaluator = dict(
+    type='CocoMetric',
+    ann_file='data/coco/annotations/instances_val2017.json',
+    metric=['bbox', 'segm'])
+test_evaluator = val_evaluator
