@@ -29,26 +29,33 @@ train_dataloader = dict(
                     type='RandomResize',
                     scale=(1280, 1280),
                     ratio_range=(0.8, 1.25),
-                    keep_ratio=True),
+                    keep_ratio=True,
+                ),
                 dict(
                     type='RandomCrop',
                     crop_type='absolute',
                     crop_size=(1280, 1280),
                     recompute_bbox=True,
-                    allow_negative_crop=True),
+                    allow_negative_crop=True,
+                ),
                 # Objects that the crop left without a pixel have empty
                 # boxes by now. ``keep_empty=True`` would drop the image.
                 dict(
                     type='FilterAnnotations',
                     min_gt_bbox_wh=(1e-2, 1e-2),
-                    keep_empty=False),
+                    keep_empty=False,
+                ),
                 dict(type='RandomFlip', prob=0.5),
                 dict(
                     type='Pad',
                     size=(1280, 1280),
-                    pad_val=dict(img=(104, 116, 124), seg=255)),
-            ]),
-        pipeline=[dict(type='PackDetInputs')]))
+                    pad_val=dict(img=(104, 116, 124), seg=255),
+                ),
+            ],
+        ),
+        pipeline=[dict(type='PackDetInputs')],
+    ),
+)
 val_dataloader = dict(
     batch_size=1,
     num_workers=2,
@@ -67,13 +74,22 @@ val_dataloader = dict(
             dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
             dict(
                 type='PackDetInputs',
-                meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape',
-                           'scale_factor')),
-        ]))
+                meta_keys=(
+                    'img_id',
+                    'img_path',
+                    'ori_shape',
+                    'img_shape',
+                    'scale_factor',
+                ),
+            ),
+        ],
+    ),
+)
 test_dataloader = val_dataloader
 
 val_evaluator = dict(
     type='CocoMetric',
     ann_file='data/coco/annotations/instances_val2017.json',
-    metric=['bbox', 'segm'])
+    metric=['bbox', 'segm'],
+)
 test_evaluator = val_evaluator

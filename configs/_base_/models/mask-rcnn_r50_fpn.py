@@ -16,7 +16,8 @@ model = dict(
         frozen_stages=-1,
         norm_cfg=dict(type='SyncBN', requires_grad=True),
         norm_eval=False,
-        init_cfg=None),
+        init_cfg=None,
+    ),
     neck=dict(norm_cfg=dict(type='SyncBN', requires_grad=True)),
     rpn_head=dict(num_convs=2),
     # A rank may hold no positive RoI: MMSyncBN takes the empty batch.
@@ -24,5 +25,8 @@ model = dict(
         bbox_head=dict(
             type='Shared4Conv1FCBBoxHead',
             conv_out_channels=256,
-            norm_cfg=dict(type='MMSyncBN', requires_grad=True)),
-        mask_head=dict(norm_cfg=dict(type='MMSyncBN', requires_grad=True))))
+            norm_cfg=dict(type='MMSyncBN', requires_grad=True),
+        ),
+        mask_head=dict(norm_cfg=dict(type='MMSyncBN', requires_grad=True)),
+    ),
+)

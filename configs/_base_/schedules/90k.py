@@ -5,15 +5,18 @@ at 0.9, 0.95 and 0.975 of the training (Section 4.1).
 """
 
 train_cfg = dict(
-    type='IterBasedTrainLoop', max_iters=90000, val_interval=10000)
+    type='IterBasedTrainLoop', max_iters=90000, val_interval=10000
+)
 param_scheduler = [
     dict(
-        type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=1000),
+        type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=1000
+    ),
     dict(
         type='MultiStepLR',
         begin=0,
         end=90000,
         by_epoch=False,
         milestones=[81000, 85500, 87750],
-        gamma=0.1),
+        gamma=0.1,
+    ),
 ]

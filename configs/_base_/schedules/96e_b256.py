@@ -4,16 +4,17 @@ Warm-up over 1000 steps from a hundredth of the learning rate, then a tenth
 at 0.9, 0.95 and 0.975 of the training (Section 4.1).
 """
 
-train_cfg = dict(
-    type='IterBasedTrainLoop', max_iters=44358, val_interval=5000)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=44358, val_interval=5000)
 param_scheduler = [
     dict(
-        type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=1000),
+        type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=1000
+    ),
     dict(
         type='MultiStepLR',
         begin=0,
         end=44358,
         by_epoch=False,
         milestones=[39922, 42140, 43249],
-        gamma=0.1),
+        gamma=0.1,
+    ),
 ]

@@ -1,0 +1,21 @@
+r"""Mask R-CNN R101-FPN at 1280, SSJ, from scratch, 146 epochs.
+
+Paper: Figure 4 (right), 'standard scale jittering'; differs: ResNet-101 at
+    1280, batch 64.
+Expected: not measured; not a run of the paper.
+Hardware: 8 GPUs with 8 images each; memory and hours not measured.
+Command:
+    bash tools/dist_train.sh \
+        configs/copy_paste/mask-rcnn_r101_fpn_8xb8-ssj-270k_coco-1280.py 8
+"""
+
+_base_ = [
+    '../_base_/models/mask-rcnn_r50_fpn.py',
+    '../_base_/datasets/coco-1280_ssj.py',
+    '../_base_/schedules/sgd_b64.py',
+    '../_base_/schedules/270k.py',
+    '../_base_/default_runtime.py',
+]
+
+train_dataloader = dict(batch_size=8)
+model = dict(backbone=dict(depth=101))

@@ -1,0 +1,25 @@
+r"""Mask R-CNN R50-FPN at 1024, SSJ, ImageNet start, 49 epochs.
+
+Paper: Figure 4 (right), 'standard scale jittering'; differs: ImageNet weights,
+    batch 64.
+Expected: not measured; not a run of the paper.
+Hardware: 8 GPUs with 8 images each; memory and hours not measured.
+Command:
+    bash tools/dist_train.sh \
+        configs/copy_paste/mask-rcnn_r50_fpn_in1k-pre_8xb8-ssj-90k_coco-1024.py 8
+"""
+
+_base_ = [
+    '../_base_/models/mask-rcnn_r50_fpn.py',
+    '../_base_/datasets/coco-1024_ssj.py',
+    '../_base_/schedules/sgd_b64.py',
+    '../_base_/schedules/90k.py',
+    '../_base_/default_runtime.py',
+]
+
+train_dataloader = dict(batch_size=8)
+model = dict(
+    backbone=dict(
+        init_cfg=dict(type='Pretrained', checkpoint='mmcls://resnet50')
+    )
+)
