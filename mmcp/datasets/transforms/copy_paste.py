@@ -228,6 +228,7 @@ class CopyPaste(BaseTransform):  # type: ignore[misc]
             return DropPolicy(
                 max_shift=self._shift,
                 area_over=300.0 if area is None else area,
+                min_area=0 if self.compat else 1,
             )
         if isinstance(self.drop, Mapping):
             unknown = set(self.drop) - {'min_visible_ratio', 'min_area'}
@@ -266,6 +267,11 @@ class CopyPaste(BaseTransform):  # type: ignore[misc]
             return destination
         size = destination['img'].shape[:2]
         objects = self._read(source, 'source')
+        if 'gt_masks' in destination and 'gt_masks' not in source:
+            raise ValueError(
+                "only one of the two images has 'gt_masks'; paste_by_box=True "
+                'needs both without, or boxes would be learnt as masks'
+            )
         clipped = [clip_patch(patch, *size) for patch in objects.patches]
         params = self.draw(objects, clipped)
         if not params.selected:

@@ -1,0 +1,158 @@
+import numpy as np
+import pycocotools.mask as coco_mask
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from mmcp.functional.patches import (
+    Patch,
+    boxes_of,
+    clip_patch,
+    patch_from_bitmap,
+    patch_from_box,
+    patch_from_polygons,
+    patch_from_rle,
+    tighten,
+    write_patch,
+)
+
+HEIGHT, WIDTH = 24, 30
+bitmaps = hnp.arrays(np.uint8, (6, 7), elements=st.integers(0, 1))
+
+
+def full(patch, height=HEIGHT, width=WIDTH):
+    canvas = np.zeros((height, width), np.uint8)
+    write_patch(patch, canvas)
+    return canvas
+
+
+def decode(polygons, height=HEIGHT, width=WIDTH):
+    """What pycocotools makes of an object on the whole canvas."""
+    rles = coco_mask.frPyObjects(polygons, height, width)
+    return coco_mask.decode(coco_mask.merge(rles))
+
+
+def test_patch_from_bitmap_is_a_tight_view():
+    mask = np.zeros((4, 5), np.uint8)
+    mask[1:3, 2] = 1
+    mask[2, 3] = 1
+    patch = patch_from_bitmap(mask)
+    assert (patch.x, patch.y) == (2, 1)
+    assert patch.bitmap.tolist() == [[1, 0], [1, 1]]
+    assert patch.extent == (2, 1, 4, 3)
+    assert patch.area == 3
+    assert np.shares_memory(patch.bitmap, mask)
+
+
+@pytest.mark.parametrize('dtype', [bool, np.int64, np.uint8])
+def test_patch_from_bitmap_of_any_dtype(dtype):
+    mask = np.zeros((3, 3), dtype)
+    mask[1, 1] = 1
+    patch = patch_from_bitmap(mask)
+    assert (patch.x, patch.y, patch.bitmap.tolist()) == (1, 1, [[1]])
+    assert patch.bitmap.dtype == np.uint8
+
+
+def test_empty_mask_has_an_empty_patch():
+    patch = patch_from_bitmap(np.zeros((3, 3), np.uint8))
+    assert patch.extent == (0, 0, 0, 0)
+    assert patch.area == 0
+    assert boxes_of([patch]).tolist() == [[0, 0, 0, 0]]
+
+
+@given(bitmaps)
+def test_write_undoes_patch_from_bitmap(mask):
+    patch = patch_from_bitmap(mask)
+    assert np.array_equal(full(patch, 6, 7), mask)
+    assert patch.area == mask.sum()
+    assert tighten(patch).extent == patch.extent
+
+
+@given(bitmaps)
+def test_boxes_are_mmdets(mask):
+    from mmdet.structures.mask import BitmapMasks
+
+    expected = BitmapMasks(mask[None], 6, 7).get_bboxes('hbox').tensor
+    assert boxes_of([patch_from_bitmap(mask)]).tolist() == expected.tolist()
+
+
+coordinate = st.one_of(
+    st.floats(-8, 38, width=64),
+    # One decimal: exactly where pycocotools' rounding is at its edge.
+    st.integers(-80, 380).map(lambda value: value / 10),
+)
+
+
+@given(
+    st.lists(
+        st.lists(coordinate, min_size=6, max_size=12).map(
+            lambda values: values[: len(values) // 2 * 2]
+        ),
+        min_size=1,
+        max_size=3,
+    )
+)
+def test_polygons_equal_pycocotools_on_the_whole_canvas(polygons):
+    patch = patch_from_polygons(polygons, HEIGHT, WIDTH)
+    assert np.array_equal(full(patch), decode(polygons))
+
+
+@given(
+    st.lists(
+        st.integers(1000, 5000).map(lambda value: value / 10),
+        min_size=6,
+        max_size=6,
+    )
+)
+def test_polygons_far_from_the_origin_keep_their_rounding(polygon):
+    patch = patch_from_polygons([polygon], 512, 512)
+    assert np.array_equal(full(patch, 512, 512), decode([polygon], 512, 512))
+
+
+@pytest.mark.parametrize('size', [0, 4, 7])
+def test_a_broken_polygon_is_an_error(size):
+    with pytest.raises(ValueError, match='three vertices'):
+        patch_from_polygons([np.arange(size)], HEIGHT, WIDTH)
+
+
+def test_no_polygon_is_an_empty_patch():
+    assert patch_from_polygons([], HEIGHT, WIDTH).area == 0
+
+
+@given(bitmaps)
+def test_every_rle_kind_decodes_to_the_same_patch(mask):
+    compressed = coco_mask.encode(np.asfortranarray(mask))
+    runs, value = [0], 0
+    for pixel in mask.reshape(-1, order='F').tolist():
+        if pixel != value:
+            runs.append(0)
+            value = pixel
+        runs[-1] += 1
+    text = dict(compressed, counts=compressed['counts'].decode())
+    for rle in (compressed, text, {'size': [6, 7], 'counts': runs}):
+        patch = patch_from_rle(rle)
+        assert np.array_equal(full(patch, 6, 7), mask)
+
+
+@pytest.mark.parametrize(
+    ('box', 'cover', 'extent'),
+    [
+        ((1.2, 1.8, 3.1, 3.0), True, (1, 1, 4, 3)),
+        ((1.2, 1.8, 3.1, 3.0), False, (1, 1, 3, 3)),
+        ((-4.0, -4.0, 99.0, 2.0), True, (0, 0, WIDTH, 2)),
+        ((5.0, 5.0, 5.0, 9.0), True, (0, 0, 0, 0)),
+    ],
+)
+def test_patch_from_box(box, cover, extent):
+    patch = patch_from_box(box, HEIGHT, WIDTH, cover)
+    assert patch.extent == extent
+    assert patch.bitmap.all()
+
+
+def test_clip_patch():
+    patch = Patch(2, 2, np.array([[0, 1], [1, 1]], np.uint8))
+    assert clip_patch(patch, 4, 4) is patch
+    cut = clip_patch(patch, 3, 9)
+    assert (cut.x, cut.y, cut.bitmap.tolist()) == (3, 2, [[1]])
+    assert clip_patch(patch, 2, 2).extent == (0, 0, 0, 0)
