@@ -4,16 +4,20 @@ Points are in COCO coordinates: pixel (x, y) covers [x, x + 1) x [y, y + 1).
 """
 
 from collections import defaultdict
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 # A crack between two pixels: the corner (x, y) where it starts and the unit
 # step (dx, dy) along it, with the foreground pixel on the right hand.
 Crack = tuple[int, int, int, int]
 
 
-def mask_to_polygons(mask: np.ndarray) -> list[list[float]]:
+def mask_to_polygons(mask: NDArray[Any]) -> list[list[float]]:
     """Trace a mask into one COCO polygon per connected part.
 
     The outline runs through the midpoints of the cracks between foreground
@@ -42,8 +46,8 @@ def mask_to_polygons(mask: np.ndarray) -> list[list[float]]:
     _, parts = cv2.connectedComponents(
         foreground.astype(np.uint8), connectivity=4, ltype=cv2.CV_32S
     )
-    outlines: dict[int, np.ndarray] = {}
-    holes: dict[int, list[np.ndarray]] = defaultdict(list)
+    outlines: dict[int, Array] = {}
+    holes: dict[int, list[Array]] = defaultdict(list)
     for loop in _loops(_cracks(foreground)):
         x, y = _pixel(loop[0])
         part = int(parts[y, x])
@@ -62,7 +66,7 @@ def mask_to_polygons(mask: np.ndarray) -> list[list[float]]:
     return polygons
 
 
-def _cracks(foreground: np.ndarray) -> dict[Crack, None]:
+def _cracks(foreground: Mask) -> dict[Crack, None]:
     """All cracks, as an ordered set: a set's order depends on the run."""
     padded = np.pad(foreground, 1)
     sides = (  # step, where it starts on the pixel, the pixel beyond
@@ -109,24 +113,24 @@ def _pixel(crack: Crack) -> tuple[int, int]:
     return x + min(dx - dy, 0), y + min(dx + dy, 0)
 
 
-def _midpoints(loop: list[Crack]) -> np.ndarray:
+def _midpoints(loop: list[Crack]) -> Array:
     """Midpoints of the cracks, (N, 2); none inside a straight line."""
     x, y, dx, dy = np.array(loop, dtype=np.float64).T
     points = np.stack([x + dx / 2, y + dy / 2], axis=1)
     before = points - np.roll(points, 1, axis=0)
     after = np.roll(before, -1, axis=0)
     turn = before[:, 0] * after[:, 1] - before[:, 1] * after[:, 0]
-    kept: np.ndarray = points[turn != 0]
+    kept: Array = points[turn != 0]
     return kept
 
 
-def _signed_area(points: np.ndarray) -> float:
+def _signed_area(points: Array) -> float:
     """Shoelace area, positive where the inside is on the right hand."""
     x, y = points.T
     return float(np.sum(x * np.roll(y, -1) - y * np.roll(x, -1))) / 2
 
 
-def _bridge(outline: np.ndarray, hole: np.ndarray) -> np.ndarray:
+def _bridge(outline: Array, hole: Array) -> Array:
     """Splice a hole into an outline where the two are nearest."""
     gaps = ((outline[:, None] - hole[None]) ** 2).sum(-1)
     i, j = np.unravel_index(int(gaps.argmin()), gaps.shape)

@@ -10,13 +10,16 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from mmcp.demo.categories import CATEGORIES, CLASSES, PALETTE
 from mmcp.demo.polygons import mask_to_polygons
 from mmcp.demo.scene import CROWD, NOBODY, Scene, draw_scene
 
-VERSION = 1  # raise it whenever the same seed gives other files
+Mask = NDArray[np.bool_]
+
+VERSION = 2  # raise it whenever the same seed gives other files
 SPLITS = {'train': 60, 'val': 48, 'unlabeled': 60}
 IGNORE = 255  # semantic label of the crowd region and of tiny fragments
 MIN_FRAGMENT = 5  # pixels; smaller parts of an object are not annotated
@@ -120,7 +123,8 @@ def _write_split(root: Path, split: str, seed: int) -> None:
     (root / split).mkdir()
     if labelled:
         (root / 'semantic' / split).mkdir(parents=True)
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for index, labels in enumerate(_deal_labels(split, seed)):
         scene = _draw_image(split, index, labels, seed)
         name = f'{index + 1:06d}.png'
@@ -205,7 +209,7 @@ def _annotate(scene: Scene, labels: Sequence[int]) -> list[dict[str, Any]]:
     return annotations
 
 
-def _describe(mask: np.ndarray, label: int) -> dict[str, Any]:
+def _describe(mask: Mask, label: int) -> dict[str, Any]:
     x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
     return {
         'id': 0,
@@ -218,16 +222,16 @@ def _describe(mask: np.ndarray, label: int) -> dict[str, Any]:
     }
 
 
-def _without_fragments(mask: np.ndarray) -> np.ndarray:
+def _without_fragments(mask: Mask) -> Mask:
     """Clear the parts that are too small for an annotator to outline."""
     _, parts, stats, _ = cv2.connectedComponentsWithStats(
         mask.astype(np.uint8), connectivity=4
     )
-    kept: np.ndarray = mask & (stats[parts, cv2.CC_STAT_AREA] >= MIN_FRAGMENT)
+    kept: Mask = mask & (stats[parts, cv2.CC_STAT_AREA] >= MIN_FRAGMENT)
     return kept
 
 
-def _uncompressed_rle(mask: np.ndarray) -> dict[str, Any]:
+def _uncompressed_rle(mask: Mask) -> dict[str, Any]:
     """Run lengths down the columns, zeros first, as COCO's crowds have."""
     pixels = np.concatenate([[False], mask.ravel(order='F')])
     changes = np.flatnonzero(np.diff(pixels))
@@ -248,7 +252,7 @@ def _write_semantic(path: Path, scene: Scene, labels: Sequence[int]) -> None:
     image.save(path)
 
 
-def _write_png(path: Path, image: np.ndarray) -> None:
+def _write_png(path: Path, image: NDArray[np.uint8]) -> None:
     _, data = cv2.imencode('.png', image)
     path.write_bytes(data.tobytes())
 

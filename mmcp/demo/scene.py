@@ -3,17 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp, log
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from mmcp.demo.categories import CATEGORIES
 from mmcp.demo.shapes import Loops, draw_outline
 from mmcp.demo.textures import TEXTURES, draw_texture, shrink, value_noise
 
 Rng = np.random.Generator
+Array = NDArray[np.float64]
+Owners = NDArray[np.int32]
 
-DIAMETERS = (14.0, 112.0)  # pixels, drawn log-uniformly
+DIAMETERS = (16.0, 120.0)  # pixels, of the circle around an object
 MIN_INSIDE = 0.6  # of an object's area that the image border must leave
 MIN_VISIBLE = 0.4  # of that part, that later objects must leave
 MIN_AREA = 30  # visible pixels
@@ -33,16 +37,16 @@ class Scene:
             pixel, `NOBODY` or `CROWD`.
     """
 
-    image: np.ndarray
-    owners: np.ndarray
+    image: NDArray[np.uint8]
+    owners: Owners
 
 
 @dataclass(frozen=True)
 class _Stamp:
     """An object drawn alone: opacity and colours of the box around it."""
 
-    alpha: np.ndarray  # (h, w) in [0, 1]
-    colour: np.ndarray  # (h, w, 3)
+    alpha: Array  # (h, w) in [0, 1]
+    colour: Array  # (h, w, 3)
 
 
 def draw_scene(
@@ -76,16 +80,15 @@ def draw_scene(
 
 
 def _add_object(
-    image: np.ndarray,
-    owners: np.ndarray,
+    image: Array,
+    owners: Owners,
     areas: Sequence[int],
     name: str,
-    backdrop: np.ndarray,
+    backdrop: Array,
     rng: Rng,
 ) -> int:
     """Draw an object where it hides none too much; returns its area."""
-    low, high = map(log, DIAMETERS)
-    diameter = exp(rng.uniform(low, high))
+    diameter = _draw_diameter(rng)
     outline = draw_outline(name, rng)
     while True:
         alpha = _rasterise(outline, diameter)
@@ -100,10 +103,16 @@ def _add_object(
     return area
 
 
+def _draw_diameter(rng: Rng) -> float:
+    """The larger of two log-uniform draws: small objects, but not most."""
+    low, high = map(log, DIAMETERS)
+    return exp(rng.uniform(low, high, 2).max())
+
+
 def _fits(
-    owners: np.ndarray,
+    owners: Owners,
     areas: Sequence[int],
-    alpha: np.ndarray,
+    alpha: Array,
     x: int,
     y: int,
 ) -> int:
@@ -113,18 +122,19 @@ def _fits(
     inside = int(mask.sum())
     if inside < max(MIN_AREA, MIN_INSIDE * (alpha >= 0.5).sum()):
         return 0
-    for owner in np.unique(owners[window][mask]).tolist():
-        if owner < 0:
-            continue
+    hidden = owners[window][mask]
+    if (hidden == CROWD).any():
+        return 0
+    for owner in np.unique(hidden[hidden != NOBODY]).tolist():
         left = int((owners == owner).sum())
-        left -= int((owners[window][mask] == owner).sum())
+        left -= int((hidden == owner).sum())
         if left < max(MIN_AREA, MIN_VISIBLE * areas[owner]):
             return 0
     return inside
 
 
 def _overlap(
-    canvas: np.ndarray, patch: np.ndarray, x: int, y: int
+    canvas: NDArray[Any], patch: NDArray[Any], x: int, y: int
 ) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
     """Where a patch at (x, y) meets the canvas: in the canvas, in itself."""
     left, top = max(x, 0), max(y, 0)
@@ -137,8 +147,8 @@ def _overlap(
 
 
 def _put(
-    image: np.ndarray,
-    owners: np.ndarray,
+    image: Array,
+    owners: Owners,
     stamp: _Stamp,
     x: int,
     y: int,
@@ -151,12 +161,12 @@ def _put(
     owners[window][alpha >= 0.5] = owner
 
 
-def _rasterise(outline: Loops, diameter: float) -> np.ndarray:
+def _rasterise(outline: Loops, diameter: float) -> Array:
     """Opacity (side, side) in [0, 1] of an outline, centred."""
     return shrink(_rasterise_fine(outline, diameter), _FINE)
 
 
-def _rasterise_fine(outline: Loops, diameter: float) -> np.ndarray:
+def _rasterise_fine(outline: Loops, diameter: float) -> Array:
     side = (int(diameter) + 3) * _FINE
     canvas = np.zeros((side, side), dtype=np.uint8)
     scale = diameter / 2 * _FINE
@@ -170,11 +180,11 @@ def _rasterise_fine(outline: Loops, diameter: float) -> np.ndarray:
 
 
 def _paint(
-    alpha: np.ndarray,
+    alpha: Array,
     outline: Loops,
     name: str,
     diameter: float,
-    backdrop: np.ndarray,
+    backdrop: Array,
     rng: Rng,
 ) -> _Stamp:
     """Fill an outline with two tones and darken or brighten its rim."""
@@ -183,7 +193,8 @@ def _paint(
     if rng.random() >= USUAL_TEXTURE:
         texture = _draw_name(rng)
     period = max(diameter * rng.uniform(0.2, 0.32), 4.0)
-    weight = draw_texture(texture, alpha.shape, period, rng)[..., None]
+    height, width = alpha.shape
+    weight = draw_texture(texture, (height, width), period, rng)[..., None]
     colour = tones[0] + (tones[1] - tones[0]) * weight
     core = _core(outline, diameter)[..., None]
     shade = 0.0 if rng.random() < 0.7 else 255.0
@@ -195,16 +206,16 @@ def _draw_name(rng: Rng) -> str:
     return list(TEXTURES)[int(rng.integers(len(TEXTURES)))]
 
 
-def _core(outline: Loops, diameter: float) -> np.ndarray:
+def _core(outline: Loops, diameter: float) -> Array:
     """Opacity of what is inside the rim."""
     fine = _rasterise_fine(outline, diameter)
     width = max(1, round(diameter * _FINE / 28))
     kernel = np.ones((2 * width + 1, 2 * width + 1), dtype=np.uint8)
-    core: np.ndarray = cv2.erode(fine.astype(np.uint8), kernel)
+    core: Array = cv2.erode(fine.astype(np.uint8), kernel)
     return shrink(core.astype(np.float64), _FINE)
 
 
-def _draw_tones(backdrop: np.ndarray, rng: Rng) -> np.ndarray:
+def _draw_tones(backdrop: Array, rng: Rng) -> Array:
     """Two colours that stand out from the background and each other."""
     while True:
         tones = rng.uniform(15, 240, (2, 3))
@@ -214,9 +225,7 @@ def _draw_tones(backdrop: np.ndarray, rng: Rng) -> np.ndarray:
             return tones
 
 
-def _draw_background(
-    shape: tuple[int, int], rng: Rng
-) -> tuple[np.ndarray, np.ndarray]:
+def _draw_background(shape: tuple[int, int], rng: Rng) -> tuple[Array, Array]:
     """A textured ground with clutter, (H, W, 3), and its mean colour."""
     base = rng.uniform(50, 200, 3)
     other = base + rng.uniform(-45, 45, 3)
@@ -234,7 +243,7 @@ def _draw_background(
     return image, (base + other) / 2
 
 
-def _draw_blob(image: np.ndarray, rng: Rng) -> None:
+def _draw_blob(image: Array, rng: Rng) -> None:
     """A faint patch with a ragged outline that is no category's."""
     height, width = image.shape[:2]
     count = int(rng.integers(9, 14))
@@ -253,7 +262,7 @@ def _draw_blob(image: np.ndarray, rng: Rng) -> None:
     image += (colour - image) * opacity
 
 
-def _draw_scribble(image: np.ndarray, rng: Rng) -> None:
+def _draw_scribble(image: Array, rng: Rng) -> None:
     """A thin bent line, as bright as objects are."""
     height, width = image.shape[:2]
     steps = rng.uniform(-40, 40, (int(rng.integers(2, 6)), 2))
@@ -266,10 +275,10 @@ def _draw_scribble(image: np.ndarray, rng: Rng) -> None:
 
 
 def _draw_swarm(
-    image: np.ndarray,
-    owners: np.ndarray,
+    image: Array,
+    owners: Owners,
     name: str,
-    backdrop: np.ndarray,
+    backdrop: Array,
     rng: Rng,
 ) -> None:
     """Many tiny objects, too close to tell apart: one crowd region."""

@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterable
 from math import atan2, cos, pi, sin
 
 import numpy as np
+from numpy.typing import NDArray
 
 Rng = np.random.Generator
+Array = NDArray[np.float64]
 # An outer outline and the holes in it, each of shape (N, 2), float64.
-Loops = list[np.ndarray]
+Loops = list[Array]
 
 
 def draw_outline(name: str, rng: Rng) -> Loops:
@@ -33,21 +35,21 @@ def draw_outline(name: str, rng: Rng) -> Loops:
     return [_multiply(loop * squeeze, turn) for loop in loops]
 
 
-def _multiply(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+def _multiply(points: Array, matrix: Array) -> Array:
     """(N, 2) by (2, 2), without BLAS, whose rounding differs by machine."""
-    product: np.ndarray = points[:, :1] * matrix[0] + points[:, 1:] * matrix[1]
+    product: Array = points[:, :1] * matrix[0] + points[:, 1:] * matrix[1]
     return product
 
 
-def _polar(radii: Iterable[float], angles: Iterable[float]) -> np.ndarray:
+def _polar(radii: Iterable[float], angles: Iterable[float]) -> Array:
     return np.array(
         [(r * cos(a), r * sin(a)) for r, a in zip(radii, angles, strict=True)]
     )
 
 
-def _circle(radius: float, x: float = 0.0, count: int = 64) -> np.ndarray:
+def _circle(radius: float, count: int = 64) -> Array:
     angles = [2 * pi * i / count for i in range(count)]
-    return _polar([radius] * count, angles) + np.array([x, 0.0])
+    return _polar([radius] * count, angles)
 
 
 def _disc(rng: Rng) -> Loops:
@@ -75,12 +77,9 @@ def _ring(rng: Rng) -> Loops:
 
 def _cross(rng: Rng) -> Loops:
     a = rng.uniform(0.26, 0.34)
-    quarter = np.array([(a, -0.95), (a, -a), (0.95, -a), (0.95, a)])
-    x, y = quarter.T
-    turns = [quarter, (-y, x), (-x, -y), (y, -x)]
-    arms = [np.array(t).T if isinstance(t, tuple) else t for t in turns]
-    # Each quarter ends where the next begins.
-    return [np.concatenate([arm[:3] for arm in arms])]
+    x, y = np.array([(a, -0.95), (a, -a), (0.95, -a)]).T
+    turns = [(x, y), (-y, x), (-x, -y), (y, -x)]
+    return [np.concatenate([np.stack(turn, axis=1) for turn in turns])]
 
 
 def _heart(rng: Rng) -> Loops:

@@ -6,17 +6,21 @@ array, no BLAS), so that a seed gives the same pixels on every machine.
 
 from collections.abc import Callable
 from math import cos, pi, sin
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 Rng = np.random.Generator
+Array = NDArray[np.float64]
+Pattern = NDArray[Any]  # which pixels have the second tone, or its weight
 # Pattern coordinates in pixels, centred and rotated, each of shape (H, W).
-Plane = tuple[np.ndarray, np.ndarray]
+Plane = tuple[Array, Array]
 
 
 def draw_texture(
     name: str, shape: tuple[int, int], period: float, rng: Rng
-) -> np.ndarray:
+) -> Array:
     """Draw a pattern at a random angle and offset.
 
     Args:
@@ -38,15 +42,15 @@ def draw_texture(
     return shrink(fine.astype(np.float64), 2)
 
 
-def shrink(array: np.ndarray, factor: int) -> np.ndarray:
+def shrink(array: Array, factor: int) -> Array:
     """Average blocks of factor x factor; sizes must be multiples of it."""
     height, width = array.shape
     blocks = array.reshape(height // factor, factor, width // factor, factor)
-    mean: np.ndarray = blocks.mean(axis=(1, 3))
+    mean: Array = blocks.mean(axis=(1, 3))
     return mean
 
 
-def value_noise(shape: tuple[int, int], cell: float, rng: Rng) -> np.ndarray:
+def value_noise(shape: tuple[int, int], cell: float, rng: Rng) -> Array:
     """Smooth noise: random values on a grid, interpolated linearly.
 
     Args:
@@ -66,41 +70,41 @@ def value_noise(shape: tuple[int, int], cell: float, rng: Rng) -> np.ndarray:
     upper, lower = grid[top], grid[top + 1]
     upper = upper[:, left] * (1 - wx) + upper[:, left + 1] * wx
     lower = lower[:, left] * (1 - wx) + lower[:, left + 1] * wx
-    noise: np.ndarray = upper * (1 - wy) + lower * wy
+    noise: Array = upper * (1 - wy) + lower * wy
     return noise
 
 
-def _odd(values: np.ndarray) -> np.ndarray:
-    odd: np.ndarray = np.floor(values).astype(np.int64) % 2 == 1
+def _odd(values: Array) -> Pattern:
+    odd: Pattern = np.floor(values) % 2 == 1
     return odd
 
 
-def _stripes(plane: Plane, period: float, rng: Rng) -> np.ndarray:
+def _stripes(plane: Plane, period: float, rng: Rng) -> Pattern:
     return _odd(plane[0] * 2 / period + rng.random())
 
 
-def _checks(plane: Plane, period: float, rng: Rng) -> np.ndarray:
+def _checks(plane: Plane, period: float, rng: Rng) -> Pattern:
     u, v = plane
-    return _odd(u * 1.6 / period) ^ _odd(v * 1.6 / period)
+    return _odd(np.floor(u * 1.6 / period) + np.floor(v * 1.6 / period))
 
 
-def _zigzag(plane: Plane, period: float, rng: Rng) -> np.ndarray:
+def _zigzag(plane: Plane, period: float, rng: Rng) -> Pattern:
     u, v = plane
     return _odd((u + np.abs(v % (2 * period) - period)) * 2 / period)
 
 
-def _dots(plane: Plane, period: float, rng: Rng) -> np.ndarray:
+def _dots(plane: Plane, period: float, rng: Rng) -> Pattern:
     u, v = (axis % period - period / 2 for axis in plane)
-    dots: np.ndarray = u * u + v * v < (0.3 * period) ** 2
+    dots: Pattern = u * u + v * v < (0.3 * period) ** 2
     return dots
 
 
-def _circles(plane: Plane, period: float, rng: Rng) -> np.ndarray:
+def _circles(plane: Plane, period: float, rng: Rng) -> Pattern:
     u, v = plane
     return _odd(np.sqrt(u * u + v * v) * 2 / period)
 
 
-def _sectors(plane: Plane, period: float, rng: Rng) -> np.ndarray:
+def _sectors(plane: Plane, period: float, rng: Rng) -> Pattern:
     """Wedges around the centre: every line through it swaps the tones."""
     u, v = plane
     swapped = np.zeros(u.shape, dtype=bool)
@@ -111,33 +115,33 @@ def _sectors(plane: Plane, period: float, rng: Rng) -> np.ndarray:
     return swapped
 
 
-def _grid(plane: Plane, period: float, rng: Rng) -> np.ndarray:
+def _grid(plane: Plane, period: float, rng: Rng) -> Pattern:
     u, v = (axis % period < 0.28 * period for axis in plane)
-    grid: np.ndarray = u | v
+    grid: Pattern = u | v
     return grid
 
 
-def _bricks(plane: Plane, period: float, rng: Rng) -> np.ndarray:
+def _bricks(plane: Plane, period: float, rng: Rng) -> Pattern:
     u, v = plane
     row = np.floor(v * 1.5 / period)
     joint = (u / period + row / 2) % 1 < 0.2
-    bricks: np.ndarray = joint | (v * 1.5 / period % 1 < 0.25)
+    bricks: Pattern = joint | (v * 1.5 / period % 1 < 0.25)
     return bricks
 
 
-def _marble(plane: Plane, period: float, rng: Rng) -> np.ndarray:
+def _marble(plane: Plane, period: float, rng: Rng) -> Pattern:
     height, width = plane[0].shape  # twice the resolution: so is the cell
     return value_noise((height, width), 2 * period, rng) > 0.5
 
 
-def _gradient(plane: Plane, period: float, rng: Rng) -> np.ndarray:
+def _gradient(plane: Plane, period: float, rng: Rng) -> Pattern:
     u = plane[0]
     low, high = u.min(), u.max()
-    ramp: np.ndarray = (u - low) / (high - low)
+    ramp: Pattern = (u - low) / (high - low)
     return ramp
 
 
-TEXTURES: dict[str, Callable[[Plane, float, Rng], np.ndarray]] = {
+TEXTURES: dict[str, Callable[[Plane, float, Rng], Pattern]] = {
     'circles': _circles,
     'bricks': _bricks,
     'sectors': _sectors,
