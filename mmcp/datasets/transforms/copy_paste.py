@@ -9,14 +9,27 @@ import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
 from mmdet.structures.bbox import BaseBoxes, HorizontalBoxes
-from mmdet.structures.mask import BitmapMasks, PolygonMasks
 from numpy.typing import NDArray
 
 from mmcp.datasets.class_weights import Class, ClassWeights
+from mmcp.datasets.transforms.paste_annotations import (
+    PasteObjects,
+    Results,
+    put_boxes,
+    put_masks,
+    read_objects,
+    refuse_stale_keys,
+    required,
+    take_pasted,
+    to_bitmap_masks,
+    update_instance_ids,
+    update_keypoints,
+    update_seg_map,
+    xyxy,
+)
 from mmcp.functional.paste import (
     Cut,
     DropPolicy,
-    covered,
     cut_patches,
     draw_count,
     draw_selection,
@@ -24,30 +37,9 @@ from mmcp.functional.paste import (
     union_of,
     update_boxes,
 )
-from mmcp.functional.patches import (
-    Patch,
-    boxes_of,
-    clip_patch,
-    patch_from_bitmap,
-    patch_from_box,
-    patch_from_polygons,
-    write_patch,
-)
+from mmcp.functional.patches import Patch, clip_patch
 from mmcp.registry import TRANSFORMS
 
-Results = dict[str, Any]
-
-# Keys with one row an object, or a map of the image, that pasting maintains.
-_MAINTAINED = {
-    'gt_bboxes',
-    'gt_bboxes_labels',
-    'gt_masks',
-    'gt_ignore_flags',
-    'gt_seg_map',
-    'gt_instances_ids',
-    'gt_keypoints',
-    'gt_keypoints_visible',
-}
 _BOX_UPDATES = ('if_changed', 'always', 'threshold')
 _UNBOUNDED = 1 << 30
 _COUNTS = {
@@ -67,16 +59,6 @@ class PasteParams:
     """
 
     selected: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class _Objects:
-    """The annotations of one image, in the form that pasting works on."""
-
-    boxes: BaseBoxes
-    labels: NDArray[Any]
-    ignored: NDArray[np.bool_]
-    patches: list[Patch]
 
 
 @TRANSFORMS.register_module()
@@ -263,7 +245,7 @@ class CopyPaste(BaseTransform):  # type: ignore[misc]
         """
         source = _source_of(results)
         destination = {k: v for k, v in results.items() if k != 'mix_results'}
-        if not len(_required(source, 'gt_bboxes', 'source')):
+        if not len(required(source, 'gt_bboxes', 'source')):
             return destination
         size = destination['img'].shape[:2]
         objects = self._read(source, 'source')
@@ -276,10 +258,10 @@ class CopyPaste(BaseTransform):  # type: ignore[misc]
         params = self.draw(objects, clipped)
         if not params.selected:
             return destination
-        pasted = _take(objects, clipped, params)
+        pasted = take_pasted(objects, clipped, params.selected)
         return self._apply(destination, source, pasted, params)
 
-    def draw(self, objects: '_Objects', clipped: list[Patch]) -> PasteParams:
+    def draw(self, objects: PasteObjects, clipped: list[Patch]) -> PasteParams:
         """Draws what is pasted, from numpy's global random state.
 
         Args:
@@ -316,11 +298,11 @@ class CopyPaste(BaseTransform):  # type: ignore[misc]
         self,
         destination: Results,
         source: Results,
-        pasted: '_Objects',
+        pasted: PasteObjects,
         params: PasteParams,
     ) -> Results:
         """Pastes the selected objects; nothing random happens here."""
-        _refuse_stale_keys(destination)
+        refuse_stale_keys(destination)
         below = self._read(destination, 'destination')
         union = union_of(pasted.patches)
         cut = cut_patches(below.patches, union)
@@ -331,7 +313,7 @@ class CopyPaste(BaseTransform):  # type: ignore[misc]
         out['img'] = paste_image(
             destination['img'], source['img'], pasted.patches, sigma
         )
-        _put_boxes(out, boxes[torch.from_numpy(keep)], pasted.boxes)
+        put_boxes(out, boxes[torch.from_numpy(keep)], pasted.boxes)
         out['gt_bboxes_labels'] = np.concatenate(
             [below.labels[keep], pasted.labels]
         )
@@ -340,59 +322,23 @@ class CopyPaste(BaseTransform):  # type: ignore[misc]
         )
         if destination.get('gt_masks') is not None:
             kept = [cut.patches[row] for row in np.flatnonzero(keep)]
-            _put_masks(out, [*kept, *pasted.patches])
-        _update_seg_map(out, source, pasted.patches)
-        _update_instance_ids(out, keep, len(params.selected))
-        _update_keypoints(out, source, keep, params, union)
+            put_masks(out, [*kept, *pasted.patches])
+        update_seg_map(out, source, pasted.patches)
+        update_instance_ids(out, keep, len(params.selected))
+        update_keypoints(out, source, keep, params.selected, union)
         return out
 
-    def _read(self, results: Results, which: str) -> '_Objects':
-        """Reads the annotations of one image and checks that they agree."""
-        boxes = _required(results, 'gt_bboxes', which)
-        if isinstance(boxes, np.ndarray):
-            boxes = HorizontalBoxes(boxes.astype(np.float32))
-        labels = _required(results, 'gt_bboxes_labels', which)
-        flags = results.get('gt_ignore_flags')
-        if flags is None:
-            flags = np.zeros(len(labels), bool)
-        size = results['img'].shape[:2]
-        if results.get('gt_masks') is not None:
-            patches, invalid = _patches_of(results['gt_masks'], size, which)
-        elif self.paste_by_box:
-            patches, invalid = self._patches_of_boxes(boxes, size), []
-        else:
-            raise ValueError(
-                f"the {which} image has no 'gt_masks'; load them with "
-                'LoadAnnotations(with_bbox=True, with_mask=True), or set '
-                'paste_by_box=True for data without masks'
-            )
-        lengths = {len(boxes), len(labels), len(flags), len(patches)}
-        if len(lengths) > 1:
-            raise ValueError(
-                f'the {which} image has {len(boxes)} boxes, {len(labels)} '
-                f'labels, {len(flags)} ignore flags and {len(patches)} masks; '
-                'a transform before CopyPaste left some of them stale'
-            )
-        ignored = np.array(flags, bool)
-        ignored[invalid] = True
-        return _Objects(boxes, np.asarray(labels), ignored, patches)
-
-    def _patches_of_boxes(
-        self, boxes: BaseBoxes, size: tuple[int, int]
-    ) -> list[Patch]:
-        if not isinstance(boxes, HorizontalBoxes):
-            masks = boxes.create_masks(size).masks
-            return [patch_from_bitmap(mask) for mask in masks]
+    def _read(self, results: Results, which: str) -> PasteObjects:
         cover = self.compat is None
-        return [patch_from_box(box, *size, cover) for box in boxes.numpy()]
+        return read_objects(results, which, self.paste_by_box, cover)
 
     def _survivors(
-        self, below: '_Objects', cut: Cut
+        self, below: PasteObjects, cut: Cut
     ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Which destination objects stay, and which of them are ignored."""
         if self.compat:
             return self._survivors_as_mmdet(below, cut), below.ignored
-        good = self._policy.keeps(_xyxy(below.boxes), cut)
+        good = self._policy.keeps(xyxy(below.boxes), cut)
         # An ignored region without a mask is its box; nothing can hide it.
         seen = ~cut.lost & below.ignored
         seen |= np.array([p.bitmap.size > 0 for p in cut.patches], bool)
@@ -401,12 +347,12 @@ class CopyPaste(BaseTransform):  # type: ignore[misc]
         return seen, below.ignored | ~good
 
     def _survivors_as_mmdet(
-        self, below: '_Objects', cut: Cut
+        self, below: PasteObjects, cut: Cut
     ) -> NDArray[np.bool_]:
         area = np.array([patch.area for patch in cut.patches], np.int64)
         everywhere = np.ones(len(area), bool)
         return self._policy.keeps(
-            _xyxy(below.boxes), cut._replace(area=area, lost=everywhere)
+            xyxy(below.boxes), cut._replace(area=area, lost=everywhere)
         )
 
     def _move_boxes(
@@ -423,7 +369,7 @@ class CopyPaste(BaseTransform):  # type: ignore[misc]
                 'horizontal boxes; other box types need their defaults'
             )
         rows = np.flatnonzero(cut.lost)
-        masks = _to_bitmaps([cut.patches[row] for row in rows], *size[:2])
+        masks = to_bitmap_masks([cut.patches[row] for row in rows], *size[:2])
         tensor = boxes.tensor.clone()
         tensor[rows] = type(boxes).from_instance_masks(masks).tensor
         return type(boxes)(tensor)
@@ -470,149 +416,3 @@ def _source_of(results: Results) -> Results:
             f'{found}; put it into the pipeline of a MultiImageMixDataset'
         )
     return dict(mixed[0])
-
-
-def _required(results: Results, key: str, which: str) -> Any:
-    if results.get(key) is None:
-        raise ValueError(
-            f"the {which} image has no '{key}'; load it with "
-            'LoadAnnotations(with_bbox=True, with_mask=True)'
-        )
-    return results[key]
-
-
-def _refuse_stale_keys(results: Results) -> None:
-    """Refuses annotations that pasting would leave wrong without a word."""
-    for key, value in results.items():
-        annotation = key.startswith(('gt_', 'proposals'))
-        if annotation and key not in _MAINTAINED and value is not None:
-            raise ValueError(
-                f"CopyPaste cannot update '{key}', which would go stale; "
-                'remove it from the pipeline or load it after CopyPaste'
-            )
-
-
-def _patches_of(
-    masks: Any, size: tuple[int, int], which: str
-) -> tuple[list[Patch], list[int]]:
-    """Patches of a mask container and the rows whose polygons are invalid."""
-    if not isinstance(masks, BitmapMasks | PolygonMasks):
-        raise TypeError(
-            f"the {which} image's gt_masks must be BitmapMasks or "
-            f'PolygonMasks, but are {type(masks).__name__}'
-        )
-    if (masks.height, masks.width) != size:
-        raise ValueError(
-            f'the {which} image is {size[0]}x{size[1]}, but its masks are '
-            f'{masks.height}x{masks.width}; a transform before CopyPaste '
-            "changed one without the other (MMDetection's Mosaic and MixUp "
-            'do; CachedMosaic and CachedMixUp do not)'
-        )
-    if isinstance(masks, BitmapMasks):
-        return [patch_from_bitmap(mask) for mask in masks.masks], []
-    patches, invalid = [], []
-    for row, polygons in enumerate(masks.masks):
-        valid = [part for part in polygons if len(part) >= 6]
-        if not valid:
-            invalid.append(row)
-        patches.append(patch_from_polygons(valid, *size))
-    return patches, invalid
-
-
-def _take(
-    objects: _Objects, clipped: list[Patch], params: PasteParams
-) -> _Objects:
-    """The selected objects, cut to the destination's size."""
-    rows = list(params.selected)
-    patches = [clipped[row] for row in rows]
-    boxes = objects.boxes[torch.tensor(rows)]
-    smaller = [clipped[row] is not objects.patches[row] for row in rows]
-    if any(smaller) and isinstance(boxes, HorizontalBoxes):
-        tight = torch.from_numpy(boxes_of(patches))
-        change = torch.tensor(smaller)[:, None]
-        boxes = HorizontalBoxes(torch.where(change, tight, boxes.tensor))
-    return _Objects(
-        boxes, objects.labels[rows], objects.ignored[rows], patches
-    )
-
-
-def _xyxy(boxes: BaseBoxes) -> NDArray[np.float32]:
-    horizontal = boxes.convert_to('hbox')
-    return np.asarray(horizontal.numpy(), np.float32)
-
-
-def _put_boxes(out: Results, kept: BaseBoxes, pasted: BaseBoxes) -> None:
-    if isinstance(out['gt_bboxes'], np.ndarray):
-        dtype = out['gt_bboxes'].dtype
-        both = [kept.numpy(), pasted.numpy()]
-        out['gt_bboxes'] = np.concatenate(both).astype(dtype)
-    else:
-        pasted = pasted.convert_to(type(kept))
-        out['gt_bboxes'] = kept.cat([kept, pasted])
-
-
-def _to_bitmaps(patches: list[Patch], height: int, width: int) -> BitmapMasks:
-    bitmaps = np.zeros((len(patches), height, width), np.uint8)
-    for patch, canvas in zip(patches, bitmaps, strict=True):
-        write_patch(patch, canvas)
-    return BitmapMasks(bitmaps, height, width)
-
-
-def _put_masks(out: Results, patches: list[Patch]) -> None:
-    old = out['gt_masks']
-    masks = _to_bitmaps(patches, old.height, old.width)
-    if isinstance(old, BitmapMasks):
-        masks.masks = masks.masks.astype(old.masks.dtype, copy=False)
-    out['gt_masks'] = masks
-
-
-def _update_seg_map(
-    out: Results, source: Results, patches: list[Patch]
-) -> None:
-    if out.get('gt_seg_map') is not None:
-        pasted = _required(source, 'gt_seg_map', 'source')
-        out['gt_seg_map'] = paste_image(out['gt_seg_map'], pasted, patches)
-
-
-def _update_instance_ids(
-    out: Results, keep: NDArray[np.bool_], num_pasted: int
-) -> None:
-    ids = out.get('gt_instances_ids')
-    if ids is not None:
-        ids = np.asarray(ids)
-        fresh = ids.max(initial=-1) + 1 + np.arange(num_pasted)
-        kept = ids[keep]
-        out['gt_instances_ids'] = np.concatenate(
-            [kept, fresh.astype(ids.dtype)]
-        )
-
-
-def _update_keypoints(
-    out: Results,
-    source: Results,
-    keep: NDArray[np.bool_],
-    params: PasteParams,
-    union: Patch,
-) -> None:
-    """Appends the pasted joints; a covered visible joint becomes hidden.
-
-    COCO's visibility: 0 not labelled, 1 labelled but hidden, 2 visible.
-    """
-    if out.get('gt_keypoints') is None:
-        return
-    rows = list(params.selected)
-    keys = ['gt_keypoints']
-    if out.get('gt_keypoints_visible') is not None:
-        keys.append('gt_keypoints_visible')
-    elif out['gt_keypoints'].shape[-1] != 3:
-        raise ValueError(
-            "'gt_keypoints' of shape (M, J, 2) need 'gt_keypoints_visible'"
-        )
-    for key in keys:
-        out[key] = np.array(out[key])[keep]
-    points = out['gt_keypoints']
-    visible = points[..., 2] if len(keys) == 1 else out[keys[1]]
-    visible[covered(points[..., :2], union) & (visible == 2)] = 1
-    for key in keys:
-        pasted = np.asarray(_required(source, key, 'source'))[rows]
-        out[key] = np.concatenate([out[key], pasted.astype(out[key].dtype)])
