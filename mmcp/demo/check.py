@@ -234,7 +234,8 @@ def _read_image(path: Path) -> NDArray[np.float64]:
     image = cv2.imread(str(path))
     if image is None:
         raise FileNotFoundError(f'{path} is missing or is not an image')
-    return image.astype(np.float64)
+    pixels: NDArray[np.float64] = image.astype(np.float64)
+    return pixels
 
 
 def _accuracy(

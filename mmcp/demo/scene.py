@@ -258,8 +258,8 @@ def _draw_blob(image: Array, rng: Rng) -> None:
     mask = np.zeros((height, width), dtype=np.uint8)
     cv2.fillPoly(mask, [points], 1)
     colour = rng.uniform(20, 235, 3)
-    opacity = mask[..., None] * rng.uniform(0.2, 0.55)
-    image += (colour - image) * opacity
+    inside = mask > 0
+    image[inside] += (colour - image[inside]) * rng.uniform(0.2, 0.55)
 
 
 def _draw_scribble(image: Array, rng: Rng) -> None:

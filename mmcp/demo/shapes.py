@@ -77,7 +77,7 @@ def _ring(rng: Rng) -> Loops:
 
 def _cross(rng: Rng) -> Loops:
     a = rng.uniform(0.26, 0.34)
-    x, y = np.array([(a, -0.95), (a, -a), (0.95, -a)]).T
+    x, y = np.array([(a, -0.93), (a, -a), (0.93, -a)]).T
     turns = [(x, y), (-y, x), (-x, -y), (y, -x)]
     return [np.concatenate([np.stack(turn, axis=1) for turn in turns])]
 
@@ -89,7 +89,7 @@ def _heart(rng: Rng) -> Loops:
         t = 2 * pi * i / 64
         x = 16 * sin(t) ** 3
         y = 13 * cos(t) - depth * cos(2 * t) - 2 * cos(3 * t) - cos(4 * t)
-        points.append((x / 17.5, -(y + 2.5) / 17.5))
+        points.append((x / 18.8, -(y + 2.5) / 18.8))
     return [np.array(points)]
 
 
