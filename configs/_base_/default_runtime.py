@@ -8,7 +8,7 @@ default_hooks = dict(
 log_processor = dict(by_epoch=False)
 # Without it every rank starts from the same seed, and data loaded in the
 # training process (num_workers=0) would be augmented alike on all of them.
-randomness = dict(diff_rank_seed=True)
+randomness = dict(seed=None, diff_rank_seed=True)
 
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')

@@ -21,6 +21,9 @@ train_dataloader = dict(batch_size=8)
 model = dict(
     backbone=dict(
         depth=101,
-        init_cfg=dict(type='Pretrained', checkpoint='mmcls://resnet101'),
+        # The base has None here, into which nothing can be merged.
+        init_cfg=dict(
+            _delete_=True, type='Pretrained', checkpoint='mmcls://resnet101'
+        ),
     )
 )

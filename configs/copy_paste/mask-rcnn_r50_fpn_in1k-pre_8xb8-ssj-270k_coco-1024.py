@@ -20,6 +20,9 @@ _base_ = [
 train_dataloader = dict(batch_size=8)
 model = dict(
     backbone=dict(
-        init_cfg=dict(type='Pretrained', checkpoint='mmcls://resnet50')
+        # The base has None here, into which nothing can be merged.
+        init_cfg=dict(
+            _delete_=True, type='Pretrained', checkpoint='mmcls://resnet50'
+        )
     )
 )

@@ -20,7 +20,7 @@ PARTS = (
     'dataset',
     'size',
 )
-_ROW = re.compile(r'^\| `(?P<token>[^`]+)` \| (?P<part>[a-z]+) \| \S')
+_ROW = re.compile(r'^\| `(?P<token>[^`]+)` \| (?P<part>[a-z]+) \| [^|\s]')
 _TABLE_HEAD = '| token | part | meaning |'
 
 

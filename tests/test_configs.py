@@ -1,0 +1,430 @@
+"""Every config: loads, is what its name says, builds; families train."""
+
+import math
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import mmcv.ops
+import numpy as np
+import pytest
+import torch
+from build_on_meta import build_on_meta
+from check_configs import ROOT, check_all, find_leaves
+from config_grammar import ConfigName, parse_name
+from mmengine import registry as mmengine_registries
+from mmengine.config import Config
+from mmengine.registry import DATASETS, DefaultScope, Registry
+from mmengine.runner import set_random_seed
+from reduce_config import IMAGE_SIZE, reduce_config, train_reduced
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+LEAVES = {leaf.stem: leaf for leaf in find_leaves(ROOT)}
+PASTED = [stem for stem in LEAVES if '-scp-' in stem]
+# The family whose learning rate, decay and lengths are the paper's.
+PAPER = [stem for stem in LEAVES if parse_name(stem).dataset == 'coco']
+COCO_IMAGES = 118_287
+REGISTRIES = [
+    value
+    for value in vars(mmengine_registries).values()
+    if isinstance(value, Registry)
+]
+BACKBONES = {
+    'r18': {'type': 'ResNet', 'depth': 18},
+    'r50': {'type': 'ResNet', 'depth': 50},
+    'r101': {'type': 'ResNet', 'depth': 101},
+    'mobilenetv2': {'type': 'MobileNetV2'},
+}
+NECKS = {'fpn': {'type': 'FPN'}}
+JITTERS = {'ssj': (0.8, 1.25), 'lsj': (0.1, 2.0)}
+
+each_leaf = pytest.mark.parametrize('stem', LEAVES)
+each_paper_leaf = pytest.mark.parametrize('stem', PAPER)
+
+
+@cache
+def load(stem: str) -> Config:
+    """Loads a leaf once; tests must not change it."""
+    return Config.fromfile(LEAVES[stem])
+
+
+def dicts_of(node: Any, key: str = '') -> Iterator[tuple[str, dict]]:
+    """Yields every dict in a tree with the key that it stands under."""
+    if isinstance(node, dict):
+        yield key, node
+        for name, value in node.items():
+            yield from dicts_of(value, name)
+    elif isinstance(node, (list, tuple)):
+        for value in node:
+            yield from dicts_of(value, key)
+
+
+def inner_dataset(config: Config) -> dict:
+    """The data set that reads images, below its wrappers."""
+    dataset = config.train_dataloader.dataset
+    while 'dataset' in dataset:
+        dataset = dataset.dataset
+    return dataset
+
+
+def transform_of(config: Config, name: str) -> dict:
+    """The only transform of that type in the loading pipeline."""
+    (found,) = [t for t in inner_dataset(config).pipeline if t.type == name]
+    return found
+
+
+def leaf_like(**parts: Any) -> str:
+    """The first leaf whose name has these parts."""
+    for stem in LEAVES:
+        name = parse_name(stem)
+        if all(getattr(name, part) == value for part, value in parts.items()):
+            return stem
+    raise LookupError(parts)
+
+
+def test_names_docstrings_metafiles_and_tables_agree():
+    assert check_all(ROOT) == []
+
+
+@each_leaf
+def test_length_is_that_of_the_last_scheduler_and_of_the_name(stem):
+    config = load(stem)
+    name = parse_name(stem)
+    by_epoch = config.train_cfg.get('max_iters') is None
+    length = config.train_cfg['max_epochs' if by_epoch else 'max_iters']
+    schedulers = config.param_scheduler
+
+    assert schedulers[-1].end == length
+    assert schedulers[-1].get('by_epoch', True) == by_epoch
+    assert all(s.begin < s.end <= length for s in schedulers)
+    assert length == _length_in_name(name, by_epoch)
+
+
+def _length_in_name(name: ConfigName, by_epoch: bool) -> int:
+    count, unit = int(name.schedule[:-1]), name.schedule[-1]
+    if unit == 'e' and not by_epoch:
+        assert name.dataset == 'coco'
+        return math.ceil(count * COCO_IMAGES / name.batch_size)
+    return count * {'i': 1, 'k': 1000, 'e': 1}[unit]
+
+
+@each_leaf
+def test_batch_is_that_of_the_name(stem):
+    config = load(stem)
+    name = parse_name(stem)
+
+    assert config.train_dataloader.batch_size == name.per_gpu
+    assert config.auto_scale_lr.base_batch_size == name.batch_size
+
+
+@each_leaf
+def test_model_is_that_of_the_name(stem):
+    model = load(stem).model.to_dict()
+    name = parse_name(stem)
+    backbone, neck = name.components
+    weights = model['backbone'].get('init_cfg')
+
+    assert BACKBONES[backbone].items() <= model['backbone'].items()
+    assert NECKS[neck].items() <= model['neck'].items()
+    assert model['type'] == {'mask-rcnn': 'MaskRCNN'}[name.algorithm]
+    assert (weights is not None) == (name.pretrain is not None)
+    if weights is not None:
+        assert set(weights) == {'type', 'checkpoint'}
+
+
+@each_leaf
+def test_augmentation_is_that_of_the_name(stem):
+    config = load(stem)
+    name = parse_name(stem)
+    mixed = config.train_dataloader.dataset.pipeline
+    size = (int(name.size),) * 2
+
+    assert transform_of(config, 'Pad').size == size
+    assert transform_of(config, 'RandomResize').scale == size
+    assert transform_of(config, 'RandomCrop').crop_size == size
+    assert ('scp' in name.augmentations) == any(
+        t.type == 'mmcp.CopyPaste' for t in mixed
+    )
+    for word in JITTERS.keys() & set(name.augmentations):
+        ratios = transform_of(config, 'RandomResize').ratio_range
+        assert ratios == JITTERS[word]
+
+
+@each_leaf
+def test_every_type_resolves(stem):
+    config = load(stem)
+    unknown = [
+        f'{key}: {node["type"]}'
+        for key, node in dicts_of(config.to_dict())
+        if isinstance(node.get('type'), str)
+        and not _resolves(node['type'], config.default_scope)
+    ]
+
+    assert unknown == []
+
+
+@cache
+def _resolves(type_name: str, scope: str) -> bool:
+    # RoIAlign and nms are looked up in mmcv.ops, not in a registry.
+    return hasattr(mmcv.ops, type_name) or any(
+        found.get(type_name) is not None for found in _registries(scope)
+    )
+
+
+@cache
+def _registries(scope: str) -> list[Registry]:
+    children = []
+    for registry in REGISTRIES:
+        with registry.switch_scope_and_registry(scope) as child:
+            child.import_from_location()
+            children.append(child)
+    return children
+
+
+def test_unknown_types_do_not_resolve():
+    assert not _resolves('mmcp.CopyPast', 'mmdet')
+    assert not _resolves('CopyPast', 'mmdet')
+
+
+@cache
+def _build(stem: str) -> nn.Module:
+    return build_on_meta(load(stem))
+
+
+@each_leaf
+def test_model_builds_on_the_meta_device(stem):
+    name = parse_name(stem)
+    # Names with equal models share one build.
+    twin = leaf_like(algorithm=name.algorithm, components=name.components)
+    if load(twin).model != load(stem).model:
+        twin = stem
+    model = _build(twin)
+
+    assert {p.device.type for p in model.parameters()} == {'meta'}
+    classes = inner_dataset(load(stem)).get('metainfo', {}).get('classes')
+    num_classes = 80 if classes is None else len(classes)
+    assert model.roi_head.bbox_head.num_classes == num_classes
+    assert model.roi_head.mask_head.num_classes == num_classes
+
+
+@each_leaf
+def test_padding_is_the_normalisation_mean(stem):
+    config = load(stem)
+    preprocessor = config.model.data_preprocessor
+    # OpenCV reads BGR and the preprocessor swaps the channels later.
+    assert preprocessor.bgr_to_rgb
+    gray = tuple(round(value) for value in reversed(preprocessor.mean))
+
+    assert tuple(transform_of(config, 'Pad').pad_val['img']) == gray
+
+
+@each_leaf
+def test_validation_and_test_are_the_same(stem):
+    config = load(stem)
+
+    assert config.test_dataloader == config.val_dataloader
+    assert config.test_evaluator == config.val_evaluator
+    data = config.val_dataloader.dataset
+    assert config.val_evaluator.ann_file == data.data_root + data.ann_file
+
+
+@each_leaf
+def test_ranks_do_not_share_a_seed(stem):
+    assert load(stem).randomness.diff_rank_seed is True
+
+
+@pytest.mark.parametrize('stem', PASTED)
+def test_copy_paste_is_the_only_difference_to_the_baseline(stem):
+    pasted = load(stem).to_dict()
+    baseline = load(stem.replace('-scp-', '-')).to_dict()
+    pipeline = pasted['train_dataloader']['dataset'].pop('pipeline')
+    plain = baseline['train_dataloader']['dataset'].pop('pipeline')
+    pastes = [t for t in pipeline if t['type'] == 'mmcp.CopyPaste']
+
+    assert len(pastes) == 1
+    assert [t for t in pipeline if t not in pastes] == plain
+    assert pasted == baseline
+
+
+def test_lsj_and_ssj_differ_by_the_ratio_only():
+    for size in ('1024', '1280'):
+        parts = {'size': size, 'schedule': '270k', 'dataset': 'coco'}
+        large, small = (
+            load(leaf_like(augmentations=(jitter,), **parts)).copy()
+            for jitter in ('lsj', 'ssj')
+        )
+        assert large.to_dict() != small.to_dict()
+        for config in (large, small):
+            del transform_of(config, 'RandomResize')['ratio_range']
+        assert large.to_dict() == small.to_dict()
+
+
+@each_paper_leaf
+def test_optimisation_is_the_papers(stem):
+    config = load(stem)
+    batch = parse_name(stem).batch_size
+    steps = config.train_cfg.max_iters
+    optimizer = config.optim_wrapper.optimizer
+    warm_up, decay = config.param_scheduler
+
+    assert optimizer.lr == pytest.approx(0.32 * batch / 256)
+    assert (optimizer.type, optimizer.momentum) == ('SGD', 0.9)
+    assert optimizer.weight_decay == 4e-5
+    assert (warm_up.type, warm_up.begin, warm_up.end) == ('LinearLR', 0, 1000)
+    assert warm_up.start_factor == pytest.approx(0.0032 / 0.32)
+    assert not warm_up.by_epoch
+    assert (decay.type, decay.gamma) == ('MultiStepLR', 0.1)
+    assert decay.milestones == [round(f * steps) for f in (0.9, 0.95, 0.975)]
+
+
+@each_paper_leaf
+def test_all_layers_are_trained_with_synchronised_norms(stem):
+    model = load(stem).model
+
+    assert model.backbone.frozen_stages == -1
+    assert model.backbone.norm_eval is False
+    assert model.backbone.norm_cfg.type == 'SyncBN'
+    assert model.neck.norm_cfg.type == 'SyncBN'
+    assert model.roi_head.bbox_head.norm_cfg.type == 'MMSyncBN'
+    assert model.roi_head.mask_head.norm_cfg.type == 'MMSyncBN'
+
+
+@each_paper_leaf
+def test_all_images_of_coco_are_used(stem):
+    dataset = inner_dataset(load(stem))
+
+    assert dataset.ann_file == 'annotations/instances_train2017.json'
+    assert 'filter_cfg' not in dataset
+    assert 'indices' not in dataset
+    # An image that a crop left without objects can still be pasted into.
+    assert not transform_of(load(stem), 'FilterAnnotations').keep_empty
+
+
+@pytest.mark.parametrize(
+    ('component', 'size', 'table_1'),
+    [('r50', 1024, 431), ('r101', 1024, 509), ('r101', 1280, 693)],
+)
+def test_multiply_adds_are_those_of_the_papers_table_1(
+    component, size, table_1
+):
+    stem = leaf_like(components=(component, 'fpn'), dataset='coco')
+    model = _build(stem).eval()
+
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        features = model.extract_feat(_meta(1, 3, size, size))
+        model.rpn_head(features)
+        model.roi_head.bbox_head(_meta(1000, 256, 7, 7))
+        model.roi_head.mask_head(_meta(100, 256, 14, 14))
+
+    billions = counter.get_total_flops() / 2 / 1e9
+    assert billions == pytest.approx(table_1, rel=0.01)
+
+
+def _meta(*shape: int) -> torch.Tensor:
+    return torch.empty(shape, device='meta')
+
+
+def _family(stem: str) -> tuple[str, ...]:
+    """The types that make up a leaf's model."""
+    model = load(stem).model.to_dict()
+    return tuple(
+        node['type']
+        for key, node in dicts_of(model)
+        if 'type' in node and key != 'init_cfg'
+    )
+
+
+# The last leaf of each family, one with Copy-Paste where there is one.
+FAMILIES = {
+    _family(stem): stem
+    for stem in sorted(LEAVES, key=lambda stem: ('-scp-' in stem, stem))
+}
+
+
+@pytest.mark.parametrize('stem', FAMILIES.values())
+def test_family_trains_two_steps(stem, tmp_path):
+    small = reduce_config(load(stem), tmp_path)
+
+    steps = train_reduced(small)
+
+    assert len(steps.losses) == 2
+    assert all(0 < loss < 20 for loss in steps.losses)
+    # One branch may get no gradient (unused classes), never most of them.
+    assert steps.changed > 0.9
+
+
+@pytest.fixture(scope='module')
+def samples(tmp_path_factory):
+    """Sixteen training samples of the LSJ + Copy-Paste recipe, small."""
+    stem = leaf_like(augmentations=('lsj', 'scp'), dataset='coco')
+    small = reduce_config(load(stem), tmp_path_factory.mktemp('samples'))
+    set_random_seed(0)
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        dataset = DATASETS.build(small.train_dataloader.dataset)
+        return [dataset[i % len(dataset)] for i in range(16)]
+
+
+def test_samples_are_full_size_uint8(samples):
+    for sample in samples:
+        assert sample['inputs'].shape == (3, IMAGE_SIZE, IMAGE_SIZE)
+        assert sample['inputs'].dtype == torch.uint8
+
+
+def test_samples_keep_crowd_regions_as_ignored(samples):
+    ignored = [len(s['data_samples'].ignored_instances) for s in samples]
+
+    assert max(ignored) == 1
+    assert min(ignored) == 0
+
+
+def test_samples_have_the_same_rows_everywhere(samples):
+    for sample in samples:
+        for objects in (
+            sample['data_samples'].gt_instances,
+            sample['data_samples'].ignored_instances,
+        ):
+            count = len(objects.labels)
+            assert objects.bboxes.shape == (count, 4)
+            assert objects.masks.masks.shape == (count, *(IMAGE_SIZE,) * 2)
+            assert (objects.masks.areas > 0).all()
+
+
+def test_padding_of_samples_is_gray_and_unlabelled(tmp_path):
+    stem = leaf_like(augmentations=('lsj',), dataset='coco')
+    small = reduce_config(load(stem), tmp_path)
+    set_random_seed(0)
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        dataset = DATASETS.build(small.train_dataloader.dataset).dataset
+    padded = 0
+    for index in range(16):
+        sample = dataset[index % len(dataset)]
+        height, width = sample['ori_shape']
+        scale_x, scale_y = sample['scale_factor']
+        used = round(height * scale_y), round(width * scale_x)
+        for axis, length in enumerate(used):
+            image = np.moveaxis(sample['img'], axis, 0)[length:]
+            masks = np.moveaxis(sample['gt_masks'].masks, 1 + axis, 0)
+            assert (image == [104, 116, 124]).all()
+            assert not masks[length:].any()
+            padded += image.size
+    assert padded > 0
+
+
+def test_mixing_leaves_a_baseline_sample_alone(tmp_path):
+    stem = leaf_like(augmentations=('lsj',), dataset='coco')
+    small = reduce_config(load(stem), tmp_path)
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        dataset = DATASETS.build(small.train_dataloader.dataset)
+    for index in range(2):
+        set_random_seed(index)
+        inner = dataset.dataset[index]
+        set_random_seed(index)
+        mixed = dataset[index]
+
+        assert np.array_equal(
+            mixed['inputs'].numpy().transpose(1, 2, 0), inner['img']
+        )
+        masks = mixed['data_samples'].gt_instances.masks.masks
+        expected = inner['gt_masks'].masks[~inner['gt_ignore_flags']]
+        assert np.array_equal(masks, expected)

@@ -1,0 +1,177 @@
+"""Any shipped config, made small enough for two training steps on a CPU.
+
+The structure stays: same classes, same transforms, same loops, same heads.
+Channels are divided, images are small, and the data are a few random shapes.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmdet.datasets import CocoDataset
+from mmengine.config import Config
+from mmengine.runner import Runner
+from tiny_coco import make_tiny_coco
+
+STEPS = 2
+IMAGE_SIZE = 128
+# What the FPN keeps; all other channels are divided by the same number.
+_FPN_CHANNELS = 32
+_CHANNEL_KEYS = {
+    'in_channels',
+    'out_channels',
+    'feat_channels',
+    'conv_out_channels',
+    'fc_out_channels',
+}
+_SIZE_KEYS = {'scale', 'crop_size', 'size'}
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What a reduced training gave.
+
+    Args:
+        losses: Total loss of every step.
+        changed: Fraction of the trainable parameters that moved.
+    """
+
+    losses: list[float]
+    changed: float
+
+
+def reduce_config(config: Config, work_dir: Path) -> Config:
+    """Makes a config small and points it at a tiny data set.
+
+    Args:
+        config: Config of a leaf; not changed.
+        work_dir: Folder for the data set, logs and results.
+
+    Returns:
+        The small config.
+    """
+    small = config.copy()
+    _narrow(small.model)
+    for node in _dicts(small.model):
+        _forget_weights(node)
+        _unsync(node)
+    _score_everything(small.model)
+    for key in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        _shrink_loader(small[key])
+        _use_tiny_data(small[key], work_dir / 'data')
+    small.train_dataloader.sampler = dict(type='InfiniteSampler')
+    for key in ('val_evaluator', 'test_evaluator'):
+        small[key].ann_file = str(work_dir / 'data' / 'instances.json')
+    small.train_cfg = dict(
+        type='IterBasedTrainLoop', max_iters=STEPS, val_interval=STEPS
+    )
+    small.default_hooks.checkpoint.update(interval=-1, save_last=False)
+    small.default_hooks.logger.update(interval=1)
+    small.randomness = dict(seed=0)
+    # mmengine keeps one visualizer per name for the life of the process.
+    small.visualizer.name = work_dir.name
+    small.load_from = None
+    small.work_dir = str(work_dir)
+    small.log_level = 'ERROR'
+    return small
+
+
+def train_reduced(config: Config) -> Steps:
+    """Trains a reduced config for its two steps and evaluates it.
+
+    Args:
+        config: Result of :func:`reduce_config`.
+
+    Returns:
+        What the steps gave.
+
+    Raises:
+        FloatingPointError: If a loss is not finite.
+    """
+    runner = Runner.from_cfg(config)
+    before = [p.detach().clone() for p in _trainable(runner)]
+    runner.train()
+    history = runner.message_hub.get_scalar('train/loss')
+    losses = [float(v) for v in history.data[0]]
+    if not all(map(math.isfinite, losses)):
+        raise FloatingPointError(f'losses are {losses}')
+    moved = [
+        not bool((old == new).all())
+        for old, new in zip(before, _trainable(runner), strict=True)
+    ]
+    return Steps(losses, sum(moved) / len(moved))
+
+
+def _trainable(runner: Runner) -> Iterator[Any]:
+    return (p for p in runner.model.parameters() if p.requires_grad)
+
+
+def _dicts(node: Any) -> Iterator[dict[str, Any]]:
+    """Yields every dict in a tree of dicts and sequences, outermost first."""
+    if isinstance(node, dict):
+        yield node
+        for value in list(node.values()):
+            yield from _dicts(value)
+    elif isinstance(node, (list, tuple)):
+        for value in node:
+            yield from _dicts(value)
+
+
+def _narrow(model: dict[str, Any]) -> None:
+    """Divides all channels, where the backbone's can follow."""
+    backbone = model['backbone']
+    factor = model['neck']['out_channels'] // _FPN_CHANNELS
+    if factor <= 1 or backbone['type'] != 'ResNet':
+        return
+    backbone['base_channels'] = backbone.get('base_channels', 64) // factor
+    for part in ('neck', 'rpn_head', 'roi_head'):
+        for node in _dicts(model[part]):
+            for key in _CHANNEL_KEYS & node.keys():
+                node[key] = _map_ints(node[key], lambda c: c // factor)
+
+
+def _map_ints(value: Any, function: Callable[[int], int]) -> Any:
+    if isinstance(value, int):
+        return function(value)
+    return type(value)(function(v) for v in value)
+
+
+def _forget_weights(node: dict[str, Any]) -> None:
+    init = node.get('init_cfg')
+    if isinstance(init, dict) and 'checkpoint' in init:
+        node['init_cfg'] = None
+
+
+def _unsync(node: dict[str, Any]) -> None:
+    """Replaces synchronised normalisation, which a CPU process cannot run."""
+    if node.get('type') in ('SyncBN', 'MMSyncBN'):
+        node['type'] = 'BN'
+
+
+def _score_everything(model: dict[str, Any]) -> None:
+    """Lets an untrained model report objects, so that evaluation runs."""
+    model['test_cfg']['rcnn']['score_thr'] = 0.0
+
+
+def _shrink_loader(loader: dict[str, Any]) -> None:
+    loader.update(num_workers=0, persistent_workers=False)
+    loader['batch_size'] = min(loader['batch_size'], 2)
+    for node in _dicts(loader['dataset']):
+        for key in _SIZE_KEYS & node.keys():
+            node[key] = _map_ints(node[key], lambda v: min(v, IMAGE_SIZE))
+
+
+def _use_tiny_data(loader: dict[str, Any], root: Path) -> None:
+    for node in _dicts(loader['dataset']):
+        if 'ann_file' not in node:
+            continue
+        info = node.get('metainfo') or CocoDataset.METAINFO
+        make_tiny_coco(root, info['classes'])
+        node.update(
+            data_root=str(root),
+            ann_file='instances.json',
+            data_prefix=dict(img='images/'),
+            indices=None,
+        )
