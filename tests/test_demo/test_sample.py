@@ -15,7 +15,7 @@ from mmcp.demo import sample as sample_module
 from mmcp.demo.categories import CATEGORIES
 
 # Of seed 0. When it changes, raise `mmcp.demo.sample.VERSION`.
-CHECKSUM = 'ddbbc32b3d9e0aa1bcfa35e38dd082297e2cfd2afc0d1d7930da24ebad8437d8'
+CHECKSUM = 'b518c7104b5729d860ec018dc21e8679c99230e16bfa651d3591f0ae54111fc0'
 
 
 def digest(root):
