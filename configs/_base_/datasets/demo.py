@@ -1,0 +1,103 @@
+"""The built-in sample at 256x256 with large scale jitter, 0.1 to 2.0.
+
+Made by ``python -m mmcp.demo data/demo``: 60 training and 48 validation
+images, ten shapes with a long tail, one crowd region. The pipelines are those
+of the COCO recipes at a quarter of their size.
+"""
+
+classes = (
+    'star',
+    'ring',
+    'triangle',
+    'cross',
+    'heart',
+    'box',
+    'arrow',
+    'disc',
+    'crescent',
+    'gear',
+)
+
+train_dataloader = dict(
+    batch_size=4,
+    num_workers=1,
+    persistent_workers=True,
+    sampler=dict(type='InfiniteSampler', shuffle=True),
+    dataset=dict(
+        type='MultiImageMixDataset',
+        dataset=dict(
+            type='CocoDataset',
+            data_root='data/demo/',
+            ann_file='annotations/instances_train.json',
+            data_prefix=dict(img='train/'),
+            metainfo=dict(classes=classes),
+            pipeline=[
+                dict(type='LoadImageFromFile'),
+                dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+                dict(
+                    type='RandomResize',
+                    scale=(256, 256),
+                    ratio_range=(0.1, 2.0),
+                    keep_ratio=True,
+                ),
+                dict(
+                    type='RandomCrop',
+                    crop_type='absolute',
+                    crop_size=(256, 256),
+                    recompute_bbox=True,
+                    allow_negative_crop=True,
+                ),
+                dict(
+                    type='FilterAnnotations',
+                    min_gt_bbox_wh=(1e-2, 1e-2),
+                    keep_empty=False,
+                ),
+                dict(type='RandomFlip', prob=0.5),
+                dict(
+                    type='Pad',
+                    size=(256, 256),
+                    pad_val=dict(img=(104, 116, 124), seg=255),
+                ),
+            ],
+        ),
+        pipeline=[dict(type='PackDetInputs')],
+    ),
+)
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=1,
+    persistent_workers=True,
+    drop_last=False,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='CocoDataset',
+        data_root='data/demo/',
+        ann_file='annotations/instances_val.json',
+        data_prefix=dict(img='val/'),
+        metainfo=dict(classes=classes),
+        test_mode=True,
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(type='Resize', scale=(256, 256), keep_ratio=True),
+            dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+            dict(
+                type='PackDetInputs',
+                meta_keys=(
+                    'img_id',
+                    'img_path',
+                    'ori_shape',
+                    'img_shape',
+                    'scale_factor',
+                ),
+            ),
+        ],
+    ),
+)
+test_dataloader = val_dataloader
+
+val_evaluator = dict(
+    type='CocoMetric',
+    ann_file='data/demo/annotations/instances_val.json',
+    metric=['bbox', 'segm'],
+)
+test_evaluator = val_evaluator
