@@ -1,0 +1,1 @@
+"""Running configs: hooks, launching, messages for users."""

@@ -1,0 +1,6 @@
+"""Hooks, as ``type='mmcp.X'`` in ``custom_hooks``."""
+
+from mmcp.engine.hooks.interrupt_hook import InterruptHook, TrainingInterrupted
+from mmcp.engine.hooks.mid_epoch_resume_hook import MidEpochResumeHook
+
+__all__ = ['InterruptHook', 'MidEpochResumeHook', 'TrainingInterrupted']
