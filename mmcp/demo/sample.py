@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -96,13 +95,19 @@ def _may_be_filled(root: Path) -> bool:
 
 
 def _move_into(draft: Path, root: Path) -> None:
-    """Replace what a sample consists of, the stamp last."""
+    """Replace what a sample consists of, the stamp last.
+
+    The old folders are put aside first and deleted with the draft: whoever
+    reads the sample meanwhile misses it for an instant only.
+    """
     root.mkdir(exist_ok=True)
     (root / _STAMP).unlink(missing_ok=True)
     names = sorted(path.name for path in draft.iterdir())
+    aside = draft / 'replaced'
+    aside.mkdir()
     for name in sorted(names, key=_STAMP.__eq__):
-        if (root / name).is_dir():
-            shutil.rmtree(root / name)
+        if (root / name).exists():
+            os.replace(root / name, aside / name)
         os.replace(draft / name, root / name)
 
 
