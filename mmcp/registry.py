@@ -5,10 +5,24 @@
 is needed.
 """
 
+from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
+from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 
+DATASETS = Registry(
+    'dataset',
+    parent=MMENGINE_DATASETS,
+    scope='mmcp',
+    locations=['mmcp.datasets'],
+)
+DATA_SAMPLERS = Registry(
+    'data sampler',
+    parent=MMENGINE_DATA_SAMPLERS,
+    scope='mmcp',
+    locations=['mmcp.datasets.samplers'],
+)
 TRANSFORMS = Registry(
     'transform',
     parent=MMENGINE_TRANSFORMS,

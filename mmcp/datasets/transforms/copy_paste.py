@@ -221,6 +221,17 @@ class CopyPaste(BaseTransform):  # type: ignore[misc]
             f'min_area, but is {self.drop!r}'
         )
 
+    def set_classes(self, classes: Sequence[str]) -> None:
+        """Tells the names that ``class_weights``, ``allow``, ``deny`` use.
+
+        Args:
+            classes: All class names, by index.
+
+        Raises:
+            ValueError: If a name is unknown.
+        """
+        self._weights.resolve(classes)
+
     def get_indexes(self, dataset: Any) -> int:
         """Draws the source image; ``MultiImageMixDataset`` calls this.
 
@@ -231,7 +242,7 @@ class CopyPaste(BaseTransform):  # type: ignore[misc]
             An index into it.
         """
         if not self._weights.trivial:
-            self._weights.resolve(dataset.metainfo['classes'])
+            self.set_classes(dataset.metainfo['classes'])
         return int(np.random.randint(0, len(dataset)))  # noqa: NPY002
 
     def transform(self, results: Results) -> Results:

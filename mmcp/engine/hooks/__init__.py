@@ -2,5 +2,11 @@
 
 from mmcp.engine.hooks.interrupt_hook import InterruptHook, TrainingInterrupted
 from mmcp.engine.hooks.mid_epoch_resume_hook import MidEpochResumeHook
+from mmcp.engine.hooks.stop_pasting_hook import StopPastingHook
 
-__all__ = ['InterruptHook', 'MidEpochResumeHook', 'TrainingInterrupted']
+__all__ = [
+    'InterruptHook',
+    'MidEpochResumeHook',
+    'StopPastingHook',
+    'TrainingInterrupted',
+]

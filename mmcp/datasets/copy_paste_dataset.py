@@ -1,0 +1,288 @@
+"""A data set whose images receive objects from another image."""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.dataset import Compose
+from numpy.typing import NDArray
+
+from mmcp.datasets.class_weights import Class, ClassWeights
+from mmcp.datasets.sample_index import seeded
+from mmcp.registry import DATASETS, TRANSFORMS
+
+Results = dict[str, Any]
+
+_STALE_MASKS = {'Mosaic': 'CachedMosaic', 'MixUp': 'CachedMixUp'}
+_MAX_REFETCH = 15
+_NEVER = torch.iinfo(torch.int64).max
+
+
+@DATASETS.register_module()
+class CopyPasteDataset:
+    """Pastes objects of a source image onto every image of a data set.
+
+    Does what MMDetection's ``MultiImageMixDataset`` does for Copy-Paste, but
+    copies nothing, takes the objects from another data set if one is given
+    (ground truth pasted into pseudo-labelled images, section 4.4 of the
+    `paper <https://arxiv.org/abs/2012.07177>`_), weights the source images
+    by class, and can stop pasting.
+
+    With :class:`mmcp.datasets.samplers.InfiniteSampler` all randomness of a
+    sample, that of the wrapped pipelines too, follows from the seed and the
+    sample's position: a resumed run and any number of workers give the same
+    samples. A cache gives that up, since it holds what its worker saw.
+
+    Args:
+        dataset: The destination: a data set or its config. Its pipeline loads
+            and jitters, without packing.
+        source: Where objects come from. Defaults to None, meaning
+            ``dataset``.
+        copy_paste: Arguments of :class:`mmcp.CopyPaste`. Defaults to None.
+        source_pipeline: Transforms of every source sample after the cache, so
+            that the cache may hold decoded images (jitter here) or jittered
+            ones (jitter in the source's own pipeline). Defaults to None.
+        pipeline: What follows the pasting. Defaults to
+            ``[dict(type='mmcp.PackDetInputs')]``.
+        prob: Probability that a source image is used at all; otherwise none
+            is loaded. Defaults to 1.0.
+        class_weights: Weights of classes: a source image is drawn with the
+            largest weight among its classes, and its objects with their own.
+            Defaults to None, meaning uniformly.
+        allow: Classes, by index or name, that may be pasted. Defaults to
+            None, meaning all.
+        deny: Classes that may not be pasted. Defaults to None.
+        cache: Number of source samples each worker keeps and draws from; when
+            it is full, a new one is loaded for every ``cache_reuse`` samples.
+            Defaults to 0, meaning no cache.
+        cache_reuse: Samples made for each source that is loaded into the
+            cache. Defaults to 4.
+
+    Raises:
+        ValueError: If an argument is out of range, if MMDetection's Mosaic or
+            MixUp stand in a pipeline (they leave masks stale), or if no source
+            image has a class that may be pasted.
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        source: Any = None,
+        copy_paste: Mapping[str, Any] | None = None,
+        pipeline: Sequence[Any] | None = None,
+        *,
+        source_pipeline: Sequence[Any] = (),
+        prob: float = 1.0,
+        class_weights: Mapping[Class, float] | Sequence[float] | None = None,
+        allow: Sequence[Class] | None = None,
+        deny: Sequence[Class] | None = None,
+        cache: int = 0,
+        cache_reuse: int = 4,
+    ) -> None:
+        if not 0 <= prob <= 1:
+            raise ValueError(f'prob must lie in [0, 1], but is {prob}')
+        if cache < 0 or cache_reuse < 1:
+            raise ValueError(
+                'cache must be >= 0 and cache_reuse >= 1, but they are '
+                f'{cache} and {cache_reuse}'
+            )
+        if pipeline is None:
+            pipeline = [dict(type='mmcp.PackDetInputs')]
+        for part in (dataset, source, pipeline, source_pipeline):
+            _refuse_stale_masks(part)
+        self.dataset = _build(dataset)
+        self.source = self.dataset if source is None else _build(source)
+        paste = dict(
+            type='mmcp.CopyPaste',
+            class_weights=class_weights,
+            allow=allow,
+            deny=deny,
+        )
+        paste.update(copy_paste or {})
+        self.copy_paste = TRANSFORMS.build(paste)
+        self.copy_paste.set_classes(self.source.metainfo['classes'])
+        self.pipeline = Compose(pipeline)
+        self.source_pipeline = Compose(source_pipeline)
+        self.prob = prob
+        self._cache = _SourceCache(self.source, cache, cache_reuse)
+        self._weights = ClassWeights(class_weights, allow, deny)
+        self._weights.resolve(self.source.metainfo['classes'])
+        self._chances = self._weigh_images()
+        # Shared memory: persistent workers see the hook change it.
+        self._stop = torch.tensor([_NEVER])
+        self._stop.share_memory_()  # type: ignore[no-untyped-call]
+
+    @property
+    def metainfo(self) -> dict[str, Any]:
+        """Meta information of the destination."""
+        return dict(self.dataset.metainfo)
+
+    def full_init(self) -> None:
+        """Loads the annotations of both data sets, if they were lazy."""
+        self.dataset.full_init()
+        self.source.full_init()
+
+    def __len__(self) -> int:
+        """Number of destination images."""
+        return len(self.dataset)
+
+    def get_data_info(self, idx: int) -> dict[str, Any]:
+        """Annotations of a destination image.
+
+        Args:
+            idx: Index of the image.
+
+        Returns:
+            What the destination's own method gives.
+        """
+        info: dict[str, Any] = self.dataset.get_data_info(idx)
+        return info
+
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """Classes of a destination image, for class-balanced wrappers.
+
+        Args:
+            idx: Index of the image.
+
+        Returns:
+            Class indices, one for each object.
+        """
+        return list(self.dataset.get_cat_ids(idx))
+
+    def stop_pasting(self, position: int = 0) -> None:
+        """Ends the pasting, in worker processes that run already too.
+
+        Args:
+            position: First sample of the training stream that receives no
+                objects. Defaults to 0, meaning at once.
+        """
+        self._stop[0] = position
+
+    def __getitem__(self, index: int) -> Any:
+        """Makes a sample.
+
+        Args:
+            index: Index of the destination image, at best a
+                :class:`mmcp.datasets.sample_index.SampleIndex`.
+
+        Returns:
+            What the pipeline gives.
+
+        Raises:
+            RuntimeError: If the pipelines keep giving nothing.
+        """
+        with seeded(index):
+            place = int(index)
+            for _ in range(_MAX_REFETCH):
+                results = self._paste(self.dataset[place], index)
+                sample = None if results is None else self.pipeline(results)
+                if sample is not None:
+                    return sample
+                place = random.randrange(len(self))
+        raise RuntimeError(
+            f'{_MAX_REFETCH} images in a row came out of the pipelines as '
+            'None; FilterAnnotations(keep_empty=False) keeps images without '
+            'objects'
+        )
+
+    def _paste(self, results: Results | None, index: int) -> Results | None:
+        stopped = getattr(index, 'position', 0) >= self._stop.item()
+        if results is None or stopped or random.random() >= self.prob:
+            return results
+        source = self._cache.draw(self._draw_source)
+        source = self.source_pipeline(source)
+        if source is None:
+            return results
+        results = dict(results, mix_results=[source])
+        pasted: Results = self.copy_paste(results)
+        return pasted
+
+    def _draw_source(self) -> int:
+        if self._chances is None:
+            return random.randrange(len(self.source))
+        return int(np.searchsorted(self._chances, random.random(), 'right'))
+
+    def _weigh_images(self) -> NDArray[np.float64] | None:
+        """Cumulated chances of the source images; None if all are equal."""
+        if self._weights.trivial:
+            return None
+        weights = np.zeros(len(self.source))
+        for index in range(len(weights)):
+            labels = np.array(self.source.get_cat_ids(index), np.int64)
+            weights[index] = self._weights.of(labels).max(initial=0)
+        if not weights.any():
+            raise ValueError(
+                'no source image has a class that may be pasted; look at '
+                'class_weights, allow and deny'
+            )
+        return np.cumsum(weights / weights.sum())
+
+
+class _SourceCache:
+    """Loads source samples and, if wanted, keeps some of them for reuse.
+
+    Args:
+        source: The source data set.
+        size: Most samples kept; 0 keeps none.
+        reuse: Draws for each sample loaded once the cache is full.
+    """
+
+    def __init__(self, source: Any, size: int, reuse: int) -> None:
+        self.source = source
+        self.size = size
+        self.reuse = reuse
+        self.samples: list[Results] = []
+        self._draws = 0
+
+    def draw(self, draw_index: Callable[[], int]) -> Results:
+        """Gives a sample that its receiver may change at the top level.
+
+        Args:
+            draw_index: Draws the index of a sample to load.
+
+        Returns:
+            A sample; its arrays may be shared and must not be changed.
+        """
+        if not self.size:
+            return self._load(draw_index())
+        if len(self.samples) < self.size or self._draws % self.reuse == 0:
+            self.samples.append(self._load(draw_index()))
+            self.samples = self.samples[-self.size :]
+        self._draws += 1
+        sample = dict(random.choice(self.samples))
+        if hasattr(sample.get('gt_bboxes'), 'clone'):
+            # MMDetection's transforms change boxes in place.
+            sample['gt_bboxes'] = sample['gt_bboxes'].clone()
+        return sample
+
+    def _load(self, index: int) -> Results:
+        sample = self.source[index]
+        if sample is None:
+            raise RuntimeError(
+                f'source image {index} came out of its pipeline as None; '
+                'FilterAnnotations(keep_empty=False) keeps such images'
+            )
+        return dict(sample)
+
+
+def _build(dataset: Any) -> Any:
+    built = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
+    built.full_init()
+    return built
+
+
+def _refuse_stale_masks(part: Any) -> None:
+    """Looks for transforms that move boxes and leave masks behind."""
+    if isinstance(part, Mapping):
+        name = str(part.get('type', '')).rpartition('.')[2]
+        if name in _STALE_MASKS:
+            raise ValueError(
+                f"MMDetection's {name} moves images and boxes but not masks; "
+                f'use {_STALE_MASKS[name]} instead'
+            )
+        part = list(part.values())
+    if isinstance(part, list | tuple):
+        for child in part:
+            _refuse_stale_masks(child)

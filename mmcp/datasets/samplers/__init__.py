@@ -1,0 +1,5 @@
+"""Samplers whose indices carry their place in the training stream."""
+
+from mmcp.datasets.samplers.infinite_sampler import InfiniteSampler
+
+__all__ = ['InfiniteSampler']

@@ -1,0 +1,316 @@
+import copy
+import random
+from functools import partial
+
+import numpy as np
+import pytest
+from mmengine.dataset import (
+    ClassBalancedDataset,
+    pseudo_collate,
+    worker_init_fn,
+)
+from mmengine.registry import DATASETS, init_default_scope
+from paste_samples import SIZE, random_sample, rectangle, sample
+from torch.utils.data import DataLoader
+
+from mmcp.datasets import CopyPasteDataset
+from mmcp.datasets.samplers import InfiniteSampler
+
+CLASSES = ('cat', 'dog', 'bird', 'horse', 'cow')
+PACK = [dict(type='PackDetInputs', meta_keys=())]
+
+
+@pytest.fixture(autouse=True)
+def scope():
+    init_default_scope('mmdet')
+
+
+class Samples:
+    """A data set of ready results."""
+
+    def __init__(self, samples, classes=CLASSES):
+        self.samples = samples
+        self.metainfo = dict(classes=classes)
+        self.loaded = []
+
+    def full_init(self):
+        pass
+
+    def __len__(self):
+        return len(self.samples)
+
+    def __getitem__(self, index):
+        self.loaded.append(int(index))
+        results = self.samples[index]
+        return None if results is None else dict(results)
+
+    def get_data_info(self, index):
+        return dict(number=index)
+
+    def get_cat_ids(self, index):
+        return self.samples[index]['gt_bboxes_labels'].tolist()
+
+
+def destinations(count=4):
+    rng = np.random.default_rng(0)
+    return Samples([random_sample(rng, 2) for _ in range(count)])
+
+
+def sources():
+    """Image i holds one object, of class i, and is painted with 50 + i."""
+    box = rectangle(4, 4, 12, 12)
+    return Samples([sample([box], labels=[i], value=50 + i) for i in range(5)])
+
+
+def build(dataset=None, source=None, **kwargs):
+    kwargs.setdefault('copy_paste', dict(num_pasted='all'))
+    return CopyPasteDataset(
+        dataset or destinations(), source, pipeline=PACK, **kwargs
+    )
+
+
+def pasted_classes(dataset, repeats=200):
+    """The classes of the pasted objects, by the colour at (8, 8)."""
+    colours = [
+        int(dataset[i % len(dataset)]['inputs'][0, 8, 8])
+        for i in range(repeats)
+    ]
+    return [value - 50 for value in colours]
+
+
+def empty(count=3):
+    return Samples([sample() for _ in range(count)])
+
+
+def test_objects_come_from_the_source():
+    dataset = build(empty(), sources())
+    assert set(pasted_classes(dataset)) == set(range(5))
+    assert len(dataset) == 3
+    assert dataset.metainfo == dict(classes=CLASSES)
+    assert dataset.get_data_info(2) == dict(number=2)
+
+
+def test_without_a_source_objects_come_from_the_data_set_itself():
+    dataset = build(sources())
+    assert set(pasted_classes(dataset)) == set(range(5))
+
+
+def test_registered_and_built_from_configs(tmp_path):
+    dataset = DATASETS.build(
+        dict(type='mmcp.CopyPasteDataset', dataset=empty(), pipeline=PACK)
+    )
+    assert isinstance(dataset, CopyPasteDataset)
+
+
+def test_nothing_is_changed_in_either_data_set():
+    below, above = destinations(), sources()
+    before = copy.deepcopy((below.samples, above.samples))
+    dataset = build(below, above, cache=2)
+    for index in range(8):
+        dataset[index % 4]
+    for old, new in zip(before, (below.samples, above.samples), strict=True):
+        for a, b in zip(old, new, strict=True):
+            assert np.array_equal(a['img'], b['img'])
+            assert np.array_equal(a['gt_masks'].masks, b['gt_masks'].masks)
+            assert (a['gt_bboxes'].tensor == b['gt_bboxes'].tensor).all()
+
+
+def test_prob_saves_the_loading():
+    source = sources()
+    never = build(empty(), source, prob=0.0)
+    assert set(pasted_classes(never, 20)) == {-50}
+    assert source.loaded == []
+    random.seed(0)
+    half = build(empty(), source, prob=0.5)
+    pasted_classes(half, 200)
+    assert 60 < len(source.loaded) < 140
+
+
+@pytest.mark.parametrize(
+    ('kwargs', 'classes'),
+    [
+        (dict(allow=['dog', 'cow']), {1, 4}),
+        (dict(deny=['cat', 1]), {2, 3, 4}),
+        (dict(class_weights={'cat': 0, 'dog': 0, 'bird': 0}), {3, 4}),
+    ],
+)
+def test_class_weights_choose_the_source_images(kwargs, classes):
+    source = sources()
+    dataset = build(empty(), source, **kwargs)
+    assert set(pasted_classes(dataset)) == classes
+    assert set(source.loaded) == classes
+
+
+def test_images_are_drawn_in_proportion_to_their_weight():
+    random.seed(0)
+    dataset = build(empty(), sources(), class_weights=[6, 1, 1, 1, 1])
+    drawn = pasted_classes(dataset, 500)
+    assert 250 < drawn.count(0) < 350
+
+
+def test_no_image_with_an_allowed_class_is_an_error():
+    with pytest.raises(ValueError, match='no source image has a class'):
+        build(empty(), sources(), class_weights=[0] * 5)
+    with pytest.raises(ValueError, match="did you mean 'horse'"):
+        build(empty(), sources(), deny=['hors'])
+
+
+def test_a_bounded_cache_loads_less():
+    source = sources()
+    dataset = build(empty(), source, cache=3, cache_reuse=4)
+    random.seed(0)
+    classes = pasted_classes(dataset, 200)
+    assert len(source.loaded) <= 3 + 200 // 4 + 1
+    assert len(dataset._cache.samples) == 3
+    assert set(classes) == set(range(5))
+
+
+def test_the_cache_may_hold_decoded_samples_and_jitter_later():
+    flip = [dict(type='RandomFlip', prob=1.0)]
+    above = Samples([sample([rectangle(0, 0, 6, 6)], value=9)] * 2)
+    dataset = build(empty(), above, source_pipeline=flip, cache=1)
+    for index in (0, 1, 2):
+        boxes = dataset[index]['data_samples'].gt_instances.bboxes
+        assert boxes.tensor.tolist() == [[SIZE[1] - 6, 0, SIZE[1], 6]]
+
+
+def test_a_source_without_masks_is_a_clear_error():
+    above = sources()
+    for results in above.samples:
+        del results['gt_masks']
+    with pytest.raises(ValueError, match='gt_masks'):
+        build(destinations(), above)[0]
+
+
+@pytest.mark.parametrize('name', ['Mosaic', 'MixUp', 'mmdet.Mosaic'])
+def test_transforms_that_leave_masks_stale_are_refused(name):
+    inner = dict(type='CocoDataset', pipeline=[dict(type=name)])
+    with pytest.raises(ValueError, match='Cached' + name.split('.')[-1]):
+        CopyPasteDataset(inner)
+    with pytest.raises(ValueError, match='moves images and boxes but not'):
+        CopyPasteDataset(empty(), pipeline=[dict(type=name), *PACK])
+
+
+@pytest.mark.parametrize('place', ['before', 'after'])
+def test_cached_mosaic_and_mixup_work(place):
+    """MMDetection's issue 10196: Copy-Paste crashed beside MixUp."""
+    mix = [
+        dict(type='CachedMosaic', img_scale=(48, 48)),
+        dict(type='CachedMixUp', img_scale=(48, 48)),
+    ]
+    rng = np.random.default_rng(0)
+    images = Samples([random_sample(rng, 3) for _ in range(8)])
+    if place == 'after':
+        dataset = CopyPasteDataset(images, pipeline=[*mix, *PACK])
+    else:
+        from mmengine.dataset import Compose
+
+        transforms = Compose(mix)
+
+        class Mixed(Samples):
+            def __getitem__(self, index):
+                return transforms(copy.deepcopy(self.samples[index]))
+
+        dataset = CopyPasteDataset(Mixed(images.samples), pipeline=PACK)
+    np.random.seed(0)  # noqa: NPY002
+    for index in range(16):
+        packed = dataset[index % 8]['data_samples'].gt_instances
+        assert len(packed.bboxes) == len(packed.masks) == len(packed.labels)
+
+
+def test_bad_arguments():
+    with pytest.raises(ValueError, match='prob'):
+        build(prob=2.0)
+    with pytest.raises(ValueError, match='cache'):
+        build(cache=-1)
+
+
+def test_class_balanced_wrappers_work_outside():
+    rare = sample([rectangle(0, 0, 4, 4)], labels=[4])
+    common = sample([rectangle(0, 0, 4, 4)], labels=[1])
+    inner = dict(
+        type='mmcp.CopyPasteDataset',
+        dataset=Samples([common] * 7 + [rare]),
+        source=sources(),
+        pipeline=PACK,
+    )
+    balanced = ClassBalancedDataset(inner, oversample_thr=0.5)
+    assert [balanced.repeat_indices.count(i) for i in (0, 7)] == [1, 2]
+    assert len(balanced[8]['data_samples'].gt_instances) >= 1
+
+
+def test_pipelines_that_give_nothing_are_tried_again_and_then_named():
+    below = empty()
+    below.samples[0] = None
+    dataset = build(below, sources())
+    random.seed(0)
+    assert dataset[0] is not None
+    nothing = Samples([None, None])
+    with pytest.raises(RuntimeError, match='keep_empty=False'):
+        build(nothing, sources())[0]
+    with pytest.raises(RuntimeError, match='source image'):
+        build(empty(), nothing)[0]
+
+
+def test_pasting_stops_at_a_position():
+    dataset = build(empty(), sources())
+    sampler = InfiniteSampler(dataset, seed=0)
+    dataset.stop_pasting(6)
+    pasted = []
+    for _, index in zip(range(10), sampler, strict=False):
+        pasted.append(len(dataset[index]['data_samples'].gt_instances))
+    assert pasted == [1] * 6 + [0] * 4
+    dataset.stop_pasting()
+    assert len(dataset[0]['data_samples'].gt_instances) == 0
+
+
+def images_of(dataset, workers, skip=0, count=12, seed=4, **kwargs):
+    sampler = InfiniteSampler(dataset, seed=seed)
+    sampler.skip(skip)
+    loader = DataLoader(
+        dataset,
+        batch_size=2,
+        sampler=sampler,
+        num_workers=workers,
+        collate_fn=pseudo_collate,
+        worker_init_fn=partial(
+            worker_init_fn, num_workers=workers, rank=0, seed=seed
+        ),
+        **kwargs,
+    )
+    batches = iter(loader)
+    return [
+        image.numpy()
+        for _ in range(count // 2)
+        for image in next(batches)['inputs']
+    ]
+
+
+def test_samples_do_not_depend_on_workers_or_resuming():
+    dataset = build(destinations(), sources(), copy_paste={})
+    expected = images_of(dataset, 0)
+    for workers in (1, 2, 3):
+        found = images_of(dataset, workers)
+        assert all(map(np.array_equal, expected, found))
+    resumed = images_of(dataset, 2, skip=4, count=8)
+    assert all(map(np.array_equal, expected[4:], resumed))
+    other = images_of(dataset, 0, seed=5)
+    assert not all(map(np.array_equal, expected, other))
+
+
+def test_the_stop_reaches_persistent_workers():
+    dataset = build(empty(), sources())
+    loader = DataLoader(
+        dataset,
+        batch_size=1,
+        num_workers=2,
+        persistent_workers=True,
+        collate_fn=pseudo_collate,
+    )
+
+    def pasted():
+        return [len(batch['data_samples'][0].gt_instances) for batch in loader]
+
+    assert pasted() == [1, 1, 1]
+    dataset.stop_pasting()
+    assert pasted() == [0, 0, 0]
