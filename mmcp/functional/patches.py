@@ -17,11 +17,16 @@ __all__ = [
     'Patch',
     'boxes_of',
     'clip_patch',
+    'flip_patch',
+    'pack_patches',
     'patch_from_bitmap',
     'patch_from_box',
     'patch_from_polygons',
     'patch_from_rle',
+    'resize_patch',
+    'shift_patch',
     'tighten',
+    'unpack_patches',
     'write_patch',
 ]
 
@@ -215,6 +220,89 @@ def clip_patch(patch: Patch, height: int, width: int) -> Patch:
     return tighten(patch._replace(bitmap=patch.bitmap[:rows, :columns]))
 
 
+def shift_patch(
+    patch: Patch, right: int, down: int, height: int, width: int
+) -> Patch:
+    """Moves a patch by whole pixels and cuts off what leaves the canvas.
+
+    Args:
+        patch: Any tight patch.
+        right: Pixels to the right; negative to the left.
+        down: Pixels down; negative up.
+        height: Height of the canvas it moves onto, H.
+        width: Width of that canvas, W.
+
+    Returns:
+        The moved patch, tight; its bitmap may be a view.
+    """
+    x0, y0, x1, y1 = patch.extent
+    left, top = max(x0 + right, 0), max(y0 + down, 0)
+    end, bottom = min(x1 + right, width), min(y1 + down, height)
+    if end <= left or bottom <= top:
+        return EMPTY
+    column, row = left - right - x0, top - down - y0
+    bitmap = patch.bitmap[
+        row : row + bottom - top, column : column + end - left
+    ]
+    moved = Patch(left, top, bitmap)
+    whole = bitmap.shape == patch.bitmap.shape
+    return moved if whole else tighten(moved)
+
+
+def flip_patch(patch: Patch, direction: str, height: int, width: int) -> Patch:
+    """Mirrors a patch together with its image.
+
+    Args:
+        patch: A patch inside the image.
+        direction: ``'horizontal'``, ``'vertical'`` or ``'diagonal'``, which
+            is both.
+        height: Height of the image, H.
+        width: Width of the image, W.
+
+    Returns:
+        The mirrored patch, with a bitmap of its own.
+
+    Raises:
+        ValueError: If there is no such direction.
+    """
+    codes = {'horizontal': 1, 'vertical': 0, 'diagonal': -1}
+    if direction not in codes:
+        raise ValueError(
+            f'direction must be one of {list(codes)}, but is {direction!r}'
+        )
+    if not patch.bitmap.size:
+        return patch
+    x0, y0, x1, y1 = patch.extent
+    x = x0 if direction == 'vertical' else width - x1
+    y = y0 if direction == 'horizontal' else height - y1
+    bitmap = cv2.flip(patch.bitmap, codes[direction])
+    return Patch(x, y, np.asarray(bitmap, np.uint8))
+
+
+def resize_patch(
+    patch: Patch, rows: NDArray[np.int64], columns: NDArray[np.int64]
+) -> Patch:
+    """Resizes a patch together with its image, taking the nearest pixels.
+
+    Args:
+        patch: A patch inside an image of shape (H, W).
+        rows: For each row of the resized image the row it is taken from,
+            ascending, shape (new H,).
+        columns: Likewise for the columns, shape (new W,).
+
+    Returns:
+        The resized patch, tight, with a bitmap of its own.
+    """
+    x0, y0, x1, y1 = patch.extent
+    top, bottom = np.searchsorted(rows, (y0, y1)).tolist()
+    left, right = np.searchsorted(columns, (x0, x1)).tolist()
+    if bottom <= top or right <= left:
+        return EMPTY
+    bitmap = patch.bitmap[rows[top:bottom] - y0]
+    bitmap = bitmap[:, columns[left:right] - x0]
+    return tighten(Patch(left, top, bitmap))
+
+
 def boxes_of(patches: Sequence[Patch]) -> NDArray[np.float32]:
     """Boxes of tight patches, ``[x0, y0, x1 + 1, y1 + 1]`` of their pixels.
 
@@ -237,3 +325,44 @@ def write_patch(patch: Patch, canvas: NDArray[Any]) -> None:
     """
     x0, y0, x1, y1 = patch.extent
     canvas[y0:y1, x0:x1] = patch.bitmap
+
+
+def pack_patches(
+    patches: Sequence[Patch],
+) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """Packs patches into two arrays, one bit a pixel, to store or send them.
+
+    Args:
+        patches: M patches.
+
+    Returns:
+        The bits of all bitmaps, one after the other, shape (bytes,), and the
+        patches' extents, shape (M, 4), ``xyxy``.
+    """
+    extents = np.array([patch.extent for patch in patches], np.int32)
+    flat = [patch.bitmap.reshape(-1) for patch in patches]
+    bits = np.packbits(np.concatenate(flat)) if flat else np.empty(0, np.uint8)
+    return bits, extents.reshape(-1, 4)
+
+
+def unpack_patches(
+    bits: NDArray[np.uint8], extents: NDArray[np.int32]
+) -> list[Patch]:
+    """Reads what :func:`pack_patches` returned.
+
+    Args:
+        bits: Packed bitmaps, shape (bytes,).
+        extents: Extents of shape (M, 4), ``xyxy``.
+
+    Returns:
+        M patches; their contiguous bitmaps share one buffer.
+    """
+    sides = extents[:, 2:] - extents[:, :2]
+    ends = np.cumsum(sides.prod(1, dtype=np.int64)).tolist()
+    flat = np.unpackbits(bits, count=ends[-1] if ends else 0)
+    patches = []
+    for start, end, extent in zip([0, *ends], ends, extents, strict=False):
+        x0, y0, x1, y1 = extent.tolist()
+        bitmap = flat[start:end].reshape(y1 - y0, x1 - x0)
+        patches.append(Patch(x0, y0, bitmap))
+    return patches

@@ -9,11 +9,16 @@ from mmcp.functional.patches import (
     Patch,
     boxes_of,
     clip_patch,
+    flip_patch,
+    pack_patches,
     patch_from_bitmap,
     patch_from_box,
     patch_from_polygons,
     patch_from_rle,
+    resize_patch,
+    shift_patch,
     tighten,
+    unpack_patches,
     write_patch,
 )
 
@@ -156,3 +161,59 @@ def test_clip_patch():
     cut = clip_patch(patch, 3, 9)
     assert (cut.x, cut.y, cut.bitmap.tolist()) == (3, 2, [[1]])
     assert clip_patch(patch, 2, 2).extent == (0, 0, 0, 0)
+
+
+patches_anywhere = st.builds(
+    lambda bitmap, x, y: tighten(Patch(x, y, bitmap)),
+    bitmaps,
+    st.integers(0, WIDTH - 7),
+    st.integers(0, HEIGHT - 6),
+)
+
+
+@given(patches_anywhere, st.integers(-40, 40), st.integers(-40, 40))
+def test_shift_patch_equals_shifting_the_canvas(patch, right, down):
+    far = np.zeros((3 * 40 + HEIGHT, 3 * 40 + WIDTH), np.uint8)
+    far[40 + down :, 40 + right :][:HEIGHT, :WIDTH] = full(patch)
+    expected = far[40:60, 40:75]
+    moved = shift_patch(patch, right, down, 20, 35)
+    assert np.array_equal(full(moved, 20, 35), expected)
+    assert tighten(moved).extent == moved.extent
+
+
+@pytest.mark.parametrize(
+    ('direction', 'axes'),
+    [('horizontal', [1]), ('vertical', [0]), ('diagonal', [0, 1])],
+)
+@given(patches_anywhere)
+def test_flip_patch_equals_flipping_the_canvas(direction, axes, patch):
+    flipped = flip_patch(patch, direction, HEIGHT, WIDTH)
+    assert np.array_equal(full(flipped), np.flip(full(patch), axes))
+
+
+def test_flip_patch_refuses_an_unknown_direction():
+    with pytest.raises(ValueError, match="'horizontal'"):
+        flip_patch(Patch(0, 0, np.ones((1, 1), np.uint8)), 'left', 4, 4)
+
+
+@given(patches_anywhere, st.data())
+def test_resize_patch_equals_taking_rows_and_columns(patch, data):
+    rows, columns = (
+        np.sort(data.draw(st.lists(st.integers(0, n - 1), min_size=1)))
+        for n in (HEIGHT, WIDTH)
+    )
+    resized = resize_patch(patch, rows, columns)
+    expected = full(patch)[rows][:, columns]
+    assert np.array_equal(full(resized, *expected.shape), expected)
+    assert tighten(resized).extent == resized.extent
+
+
+@given(st.lists(patches_anywhere, max_size=5))
+def test_unpacking_gives_what_was_packed(patches):
+    bits, extents = pack_patches(patches)
+    pixels = sum(patch.bitmap.size for patch in patches)
+    assert bits.nbytes == -(-pixels // 8)
+    unpacked = unpack_patches(bits, extents)
+    assert [p.extent for p in unpacked] == [p.extent for p in patches]
+    for one, other in zip(unpacked, patches, strict=True):
+        assert np.array_equal(one.bitmap, other.bitmap)
