@@ -4,8 +4,10 @@ COCO JSON with RLE masks, one class, 1 to 369 nuclei per image, CC0. The data
 are expected in `data/dsb2018_nuclei/` (`images/`, `instances_train.json`,
 `instances_val.json`); `data` may be a link. Training images are jittered by
 0.5 to 2.0 around 256 px and cropped or padded (gray: the normalisation mean)
-to 256x256. The wrapper is there without Copy-Paste too, so that adding the
-paste is one line in its pipeline.
+to 256x256. Validation images are resized to fit 384x384, a size between the
+extremes of the jitter at which small nuclei can be told apart. The wrapper is
+there without Copy-Paste too, so that adding the paste is one line in its
+pipeline.
 """
 
 train_dataloader = dict(
@@ -38,7 +40,12 @@ train_dataloader = dict(
                     recompute_bbox=True,
                     allow_negative_crop=True,
                 ),
-                dict(type='FilterAnnotations', min_gt_bbox_wh=(1e-2, 1e-2)),
+                # Drops objects without a pixel left, keeps the image.
+                dict(
+                    type='FilterAnnotations',
+                    min_gt_bbox_wh=(1e-2, 1e-2),
+                    keep_empty=False,
+                ),
                 dict(
                     type='RandomFlip',
                     prob=[0.3, 0.3],
@@ -69,7 +76,7 @@ val_dataloader = dict(
         test_mode=True,
         pipeline=[
             dict(type='LoadImageFromFile'),
-            dict(type='Resize', scale=(256, 256), keep_ratio=True),
+            dict(type='Resize', scale=(384, 384), keep_ratio=True),
             dict(
                 type='PackDetInputs',
                 meta_keys=(
