@@ -46,20 +46,23 @@ from mmcp.functional.patches import (
     flip_patch,
     pack_patches,
     patch_from_bitmap,
-    patch_from_polygons,
-    patch_from_rle,
     resize_patch,
     shift_patch,
-    tighten,
     unpack_patches,
     write_patch,
+)
+from mmcp.structures.mask_items import (
+    Item,
+    MaskItems,
+    MovePatch,
+    MovePoints,
+    binary,
+    owned,
 )
 from mmcp.structures.polygons import Polygons
 
 __all__ = ['CroppedBitmapMasks']
 
-Rle = dict[str, Any]
-Item = Patch | Polygons | Rle
 Mask = NDArray[np.uint8]
 
 
@@ -91,8 +94,8 @@ class CroppedBitmapMasks(BitmapMasks):  # type: ignore[misc]
         ValueError: If an item does not fit the image.
 
     Examples:
-        >>> triangle = Polygons([np.array([1.0, 1, 4, 1, 1, 4])])
-        >>> masks = CroppedBitmapMasks([triangle], 5, 6)
+        >>> square = Polygons([np.array([1.0, 1, 4, 1, 4, 4, 1, 4])])
+        >>> masks = CroppedBitmapMasks([square], 5, 6)
         >>> masks.get_bboxes('hbox').tensor.tolist()
         [[1.0, 1.0, 4.0, 4.0]]
         >>> masks.flip('horizontal').to_ndarray()[0, 1].tolist()
@@ -104,8 +107,7 @@ class CroppedBitmapMasks(BitmapMasks):  # type: ignore[misc]
     ) -> None:
         self.height = int(height)
         self.width = int(width)
-        self._items = [self._checked(item) for item in items]
-        self._patches: list[Patch | None] = [None] * len(self._items)
+        self._objects = MaskItems(items, height, width)
         self._dense: NDArray[Any] | None = None
 
     @classmethod
@@ -133,59 +135,42 @@ class CroppedBitmapMasks(BitmapMasks):  # type: ignore[misc]
         Returns:
             Masks equal to ``masks.to_bitmap()``.
         """
-        items = [
-            Polygons(
-                [
-                    np.asarray(part, np.float64).reshape(-1)
-                    for part in parts
-                    if len(part) >= 6
-                ]
-            )
-            for parts in masks.masks
-        ]
+        items = []
+        for parts in masks.masks:
+            arrays = [np.asarray(part, np.float64) for part in parts]
+            items.append(Polygons([p.ravel() for p in arrays if p.size >= 6]))
         return cls(items, masks.height, masks.width)
 
-    def _checked(self, item: Item | NDArray[Any]) -> Item:
-        """Refuses what does not fit the image."""
-        size = self.height, self.width
-        if isinstance(item, np.ndarray) and item.shape == size:
-            patch = patch_from_bitmap(item)
-            return patch._replace(bitmap=patch.bitmap.copy())
-        if isinstance(item, Patch):
-            x0, y0, x1, y1 = item.extent
-            fits = x0 >= 0 <= y0 and x1 <= self.width and y1 <= self.height
-            if fits or not item.bitmap.size:
-                return item
-            raise ValueError(
-                f'a patch reaches from {x0, y0} to {x1, y1}, outside of its '
-                f'image of width {self.width} and height {self.height}'
-            )
-        if isinstance(item, Polygons):
-            return item
-        if isinstance(item, dict) and {'size', 'counts'} <= item.keys():
-            if tuple(item['size']) == size:
-                return item
-            raise ValueError(
-                f'a run-length encoding has the size {tuple(item["size"])}, '
-                f'but its image is {size} (height, width)'
-            )
-        shape = f' of shape {item.shape}' if hasattr(item, 'shape') else ''
-        raise TypeError(
-            'an item must be a Patch, Polygons, a run-length encoding or a '
-            f'mask of shape {size}, but one is {type(item).__name__}{shape}'
-        )
-
     @classmethod
-    def _of(
-        cls, patches: Sequence[Patch], height: int, width: int
-    ) -> 'CroppedBitmapMasks':
-        """A container of tight patches of 0 and 1 inside their image."""
-        out = cls((), height, width)
-        out._items = list(patches)
-        out._patches = list(patches)
+    def _of(cls, objects: MaskItems) -> 'CroppedBitmapMasks':
+        out = cls((), *objects.size)
+        out._objects = objects
         return out
 
+    def _with(
+        self, patches: Iterable[Patch], size: tuple[int, int] | None = None
+    ) -> 'CroppedBitmapMasks':
+        """A container of tight patches of 0 and 1 inside their image."""
+        size = size or (self.height, self.width)
+        return self._of(MaskItems.of_patches(patches, *size))
+
     # What is stored.
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        """The N objects as they are stored, to be read only.
+
+        Polygons and run-length encodings are listed as such even after their
+        bitmaps were asked for.
+        """
+        return tuple(self._current_items())
+
+    def _now(self) -> MaskItems:
+        """The objects as they are now; ``masks`` may have been written to."""
+        if self._dense is None:
+            return self._objects
+        patches = [binary(owned(patch_from_bitmap(m))) for m in self._dense]
+        return MaskItems.of_patches(patches, self.height, self.width)
 
     def patches(
         self, rows: Iterable[int] | NDArray[np.integer[Any]] | None = None
@@ -196,31 +181,11 @@ class CroppedBitmapMasks(BitmapMasks):  # type: ignore[misc]
             rows: Which objects. Defaults to None, which is all.
 
         Returns:
-            Tight patches, to be read only.
+            Tight patches of 0 and 1, to be read only.
         """
-        if rows is None:
-            rows = range(len(self))
-        return [self._patch(int(row)) for row in rows]
-
-    def _patch(self, row: int) -> Patch:
-        if self._dense is not None:
-            return self._read_dense(row)
-        patch = self._patches[row]
-        if patch is None:
-            patch = self._patches[row] = self._rasterise(self._items[row])
-        return patch
-
-    def _read_dense(self, row: int) -> Patch:
-        assert self._dense is not None
-        patch = patch_from_bitmap(self._dense[row])
-        return _binary(patch._replace(bitmap=patch.bitmap.copy()))
-
-    def _rasterise(self, item: Item) -> Patch:
-        if isinstance(item, Patch):
-            return _binary(tighten(item))
-        if isinstance(item, Polygons):
-            return patch_from_polygons(item.parts, self.height, self.width)
-        return patch_from_rle(item)
+        objects = self._now()
+        rows = range(len(objects)) if rows is None else rows
+        return [objects.patch(int(row)) for row in rows]
 
     def rasterised(self) -> 'CroppedBitmapMasks':
         """The same masks as bitmaps only, each in memory of its own.
@@ -228,13 +193,12 @@ class CroppedBitmapMasks(BitmapMasks):  # type: ignore[misc]
         What leaves a pipeline should be this: it holds no polygons, no larger
         array stays alive behind it, and it is small to pickle.
         """
-        patches = [_owned(patch) for patch in self.patches()]
-        return self._of(patches, self.height, self.width)
+        return self._with([owned(patch) for patch in self.patches()])
 
     def map_geometry(
         self,
-        move_points: Callable[[NDArray[np.float64]], NDArray[np.float64]],
-        move_patch: Callable[[Patch], Patch],
+        move_points: MovePoints,
+        move_patch: MovePatch,
         height: int,
         width: int,
     ) -> 'CroppedBitmapMasks':
@@ -254,63 +218,35 @@ class CroppedBitmapMasks(BitmapMasks):  # type: ignore[misc]
         Returns:
             The moved masks.
         """
-        moved: list[Item] = []
-        for row, item in enumerate(self._current_items()):
-            if isinstance(item, Polygons):
-                parts = [move_points(p.reshape(-1, 2)) for p in item.parts]
-                moved.append(Polygons([part.reshape(-1) for part in parts]))
-            else:
-                moved.append(move_patch(self._patch(row)))
-        return type(self)(moved, height, width)
-
-    def _current_items(self) -> list[Item]:
-        return self._items if self._dense is None else list(self.patches())
-
-    def _take(self, rows: Sequence[int]) -> 'CroppedBitmapMasks':
-        """Selects objects without rasterising them."""
-        if self._dense is not None:
-            return self._with(self.patches(rows))
-        out = type(self)((), self.height, self.width)
-        out._items = [self._items[row] for row in rows]
-        out._patches = [self._patches[row] for row in rows]
-        return out
-
-    def _with(
-        self, patches: Sequence[Patch], size: tuple[int, int] | None = None
-    ) -> 'CroppedBitmapMasks':
-        height, width = size or (self.height, self.width)
-        return self._of(patches, int(height), int(width))
+        objects = self._now()
+        return self._of(objects.mapped(move_points, move_patch, height, width))
 
     def __copy__(self) -> 'CroppedBitmapMasks':
         """A container of its own with the same masks."""
-        return self._take(range(len(self)))
+        return self[:]
 
     def __deepcopy__(self, memo: dict[int, Any]) -> 'CroppedBitmapMasks':
         """Shares bitmaps and polygons, which are never changed."""
-        return self._take(range(len(self)))
+        return self[:]
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles bitmaps as bits, and what is not yet pixels as it is."""
-        lazy = {
-            row: item
-            for row, item in enumerate(self._current_items())
-            if not isinstance(item, Patch)
-        }
-        rows = [row for row in range(len(self)) if row not in lazy]
-        packed = pack_patches(self.patches(rows))
-        return _unpickle, (
-            type(self),
-            self.height,
-            self.width,
-            lazy,
-            *packed,
-        )
+        objects = self._now()
+        lazy, patches = {}, []
+        for row, item in enumerate(objects.items):
+            if isinstance(item, Patch):
+                patches.append(objects.patch(row))
+            else:
+                lazy[row] = item
+        packed = pack_patches(patches)
+        size = self.height, self.width
+        return _unpickle, (type(self), *size, lazy, *packed)
 
     # What it looks like.
 
     def __len__(self) -> int:
         """Number of masks."""
-        return len(self._items if self._dense is None else self._dense)
+        return len(self._objects if self._dense is None else self._dense)
 
     def __repr__(self) -> str:
         """Shows number and size of the masks."""
@@ -321,13 +257,11 @@ class CroppedBitmapMasks(BitmapMasks):  # type: ignore[misc]
 
     def __iter__(self) -> Iterator[Mask]:
         """Gives full-size masks of shape (H, W), one at a time."""
-        for row in range(len(self)):
-            yield self._canvas(self._patch(row))
-
-    def _canvas(self, patch: Patch) -> Mask:
-        canvas = np.zeros((self.height, self.width), np.uint8)
-        write_patch(patch, canvas)
-        return canvas
+        objects = self._now()
+        for row in range(len(objects)):
+            canvas = np.zeros((self.height, self.width), np.uint8)
+            write_patch(objects.patch(row), canvas)
+            yield canvas
 
     def __getitem__(self, index: Any) -> 'CroppedBitmapMasks':
         """Selects objects.
@@ -342,7 +276,7 @@ class CroppedBitmapMasks(BitmapMasks):  # type: ignore[misc]
         if isinstance(index, torch.Tensor):
             index = index.cpu().numpy()
         rows = np.arange(len(self))[index].reshape(-1)
-        return self._take(rows.tolist())
+        return self._of(self._now().take(rows.tolist()))
 
     @property
     def masks(self) -> NDArray[Any]:
@@ -445,12 +379,8 @@ class CroppedBitmapMasks(BitmapMasks):  # type: ignore[misc]
                 'only masks of the same height and width can be '
                 f'concatenated, but these have {sorted(sizes)}'
             )
-        out = cls((), *sizes.pop())
-        for part in map(cls.from_bitmap_masks, masks):
-            part = part._take(range(len(part)))
-            out._items += part._items
-            out._patches += part._patches
-        return out
+        first, *others = (cls.from_bitmap_masks(m)._now() for m in masks)
+        return cls._of(first.joined(others))
 
     # Geometry.
 
@@ -707,7 +637,7 @@ class CroppedBitmapMasks(BitmapMasks):  # type: ignore[misc]
         for canvas in self:
             mask = BitmapMasks(canvas[None], self.height, self.width)
             patch = patch_from_bitmap(operation(mask).masks[0])
-            done.append(_binary(_owned(patch)))
+            done.append(binary(owned(patch)))
         return self._with(done, out_shape)
 
     def crop_and_resize(
@@ -745,10 +675,9 @@ class CroppedBitmapMasks(BitmapMasks):  # type: ignore[misc]
             return BitmapMasks([], *out_shape)
         if boxes.dtype not in (np.float32, np.float64):
             boxes = boxes.astype(np.float32)
-        needed = np.unique(rows).tolist()
-        patches = dict(zip(needed, self.patches(needed), strict=True))
+        needed, rows = np.unique(rows, return_inverse=True)
         targets = crop_and_resize_patches(
-            [patches.get(row, EMPTY) for row in range(len(self))],
+            self.patches(needed),
             boxes,
             rows,
             (int(out_shape[0]), int(out_shape[1])),
@@ -767,28 +696,13 @@ def _unpickle(
     bits: NDArray[np.uint8],
     extents: NDArray[np.int32],
 ) -> CroppedBitmapMasks:
-    patches = iter(unpack_patches(bits, extents))
-    out = cls((), height, width)
-    for row in range(len(lazy) + len(extents)):
-        patch = None if row in lazy else next(patches)
-        out._items.append(lazy[row] if patch is None else patch)
-        out._patches.append(patch)
-    return out
-
-
-def _binary(patch: Patch) -> Patch:
-    """Makes every value that is not zero a one."""
-    if patch.bitmap.max(initial=0) <= 1:
-        return patch
-    return patch._replace(bitmap=np.minimum(patch.bitmap, 1))
-
-
-def _owned(patch: Patch) -> Patch:
-    """Gives a bitmap memory of its own unless it has that."""
-    bitmap = patch.bitmap
-    if bitmap.base is None and bitmap.flags.c_contiguous:
-        return patch
-    return patch._replace(bitmap=bitmap.copy('C'))
+    patches = unpack_patches(bits, extents)
+    if not lazy:
+        return cls._of(MaskItems.of_patches(patches, height, width))
+    items: list[Item] = list(patches)
+    for row, item in sorted(lazy.items()):
+        items.insert(row, item)
+    return cls(items, height, width)
 
 
 def _to_numpy(values: torch.Tensor | NDArray[Any]) -> NDArray[Any]:
