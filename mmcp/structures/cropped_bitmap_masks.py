@@ -163,7 +163,7 @@ class CroppedBitmapMasks(BitmapMasks):  # type: ignore[misc]
         Polygons and run-length encodings are listed as such even after their
         bitmaps were asked for.
         """
-        return tuple(self._current_items())
+        return tuple(self._now().items)
 
     def _now(self) -> MaskItems:
         """The objects as they are now; ``masks`` may have been written to."""
