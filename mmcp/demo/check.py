@@ -1,19 +1,16 @@
 """Measures a sample: is it long-tailed, crowded, small, not told by colour?"""
 
-import contextlib
-import io
 import os
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools.coco import COCO
 
 from mmcp.demo.categories import CLASSES
+from mmcp.demo.reading import read_annotations, read_image
 
 SMALL_AREA = 32**2
 MIN_SMALL_SHARE = 0.2
@@ -149,7 +146,7 @@ def check_sample(root: str | os.PathLike[str]) -> SampleSummary:
         FileNotFoundError: If a file of the sample is missing.
     """
     root = Path(root)
-    files = {s: _load(root, s) for s in SPLITS}
+    files = {s: read_annotations(root, s) for s in SPLITS}
     train = _mean_colours(root, 'train', files['train'])
     val = _mean_colours(root, 'val', files['val'])
     return SampleSummary(
@@ -171,17 +168,6 @@ class _Colours(NamedTuple):
     labels: NDArray[np.int64]
     boxes: NDArray[np.float64]
     masks: NDArray[np.float64]
-
-
-def _load(root: Path, split: str) -> Any:
-    path = root / 'annotations' / f'instances_{split}.json'
-    if not path.is_file():
-        raise FileNotFoundError(
-            f'{path} does not exist; make the sample first: '
-            f'python -m mmcp.demo {root}'
-        )
-    with contextlib.redirect_stdout(io.StringIO()):  # COCO() is talkative
-        return COCO(path)
 
 
 def _summarise(coco: Any) -> SplitSummary:
@@ -218,7 +204,7 @@ def _count_overlapping(coco: Any, image_id: int) -> int:
 def _mean_colours(root: Path, split: str, coco: Any) -> _Colours:
     labels, boxes, masks = [], [], []
     for image_id, info in coco.imgs.items():
-        image = _read_image(root / split / info['file_name'])
+        image = read_image(root / split / info['file_name'])
         for ann in coco.imgToAnns[image_id]:
             if ann['iscrowd']:
                 continue
@@ -228,14 +214,6 @@ def _mean_colours(root: Path, split: str, coco: Any) -> _Colours:
             boxes.append(crop.mean(axis=(0, 1)))
             masks.append(image[coco.annToMask(ann) > 0].mean(axis=0))
     return _Colours(np.array(labels), np.array(boxes), np.array(masks))
-
-
-def _read_image(path: Path) -> NDArray[np.float64]:
-    image = cv2.imread(str(path))
-    if image is None:
-        raise FileNotFoundError(f'{path} is missing or is not an image')
-    pixels: NDArray[np.float64] = image.astype(np.float64)
-    return pixels
 
 
 def _accuracy(
