@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ['clip_polygon', 'mean_thickness', 'sound_parts']
+__all__ = ['clip_polygon', 'extents_of', 'mean_thickness', 'sound_parts']
 
 # pycocotools walks along every edge, so absurd coordinates would exhaust
 # time and memory; this many image sizes beyond the border are absurd.
@@ -52,6 +52,31 @@ def _as_numbers(part: Any) -> NDArray[np.float64]:
         return np.array(part, np.float64).reshape(-1)
     except (TypeError, ValueError):
         return np.zeros(0)
+
+
+def extents_of(
+    objects: Sequence[Sequence[NDArray[np.float64]]],
+) -> NDArray[np.float64]:
+    """Boxes of the outlines of M objects.
+
+    Args:
+        objects: Parts of each object.
+
+    Returns:
+        Shape (M, 4), ``xyxy``; an object without parts has a box from
+        infinity to minus infinity.
+    """
+    extents = np.empty((len(objects), 4))
+    extents[:, :2], extents[:, 2:] = np.inf, -np.inf
+    filled = [row for row, parts in enumerate(objects) if len(parts)]
+    if filled:
+        outlines = [np.concatenate(objects[row]) for row in filled]
+        lengths = np.array([len(outline) // 2 for outline in outlines])
+        starts = np.cumsum(lengths) - lengths
+        points = np.concatenate(outlines).reshape(-1, 2)
+        extents[filled, :2] = np.minimum.reduceat(points, starts)
+        extents[filled, 2:] = np.maximum.reduceat(points, starts)
+    return extents
 
 
 def mean_thickness(

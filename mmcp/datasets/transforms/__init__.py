@@ -1,5 +1,8 @@
 """Transforms: a results dict in, a results dict out."""
 
 from mmcp.datasets.transforms.copy_paste import CopyPaste
+from mmcp.datasets.transforms.load_annotations import LoadAnnotations
+from mmcp.datasets.transforms.pack_det_inputs import PackDetInputs
+from mmcp.datasets.transforms.scale_jitter import ScaleJitter
 
-__all__ = ['CopyPaste']
+__all__ = ['CopyPaste', 'LoadAnnotations', 'PackDetInputs', 'ScaleJitter']

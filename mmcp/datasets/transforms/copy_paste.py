@@ -15,30 +15,33 @@ from mmcp.datasets.class_weights import Class, ClassWeights
 from mmcp.datasets.transforms.paste_annotations import (
     PasteObjects,
     Results,
+    bounds_of,
     put_boxes,
     put_masks,
     read_objects,
     refuse_stale_keys,
     required,
     take_pasted,
-    to_bitmap_masks,
     update_instance_ids,
     update_keypoints,
     update_seg_map,
     xyxy,
 )
+from mmcp.datasets.transforms.randomness import worker_rng
 from mmcp.functional.paste import (
     Cut,
     DropPolicy,
     cut_patches,
     draw_count,
     draw_selection,
+    meeting,
     paste_image,
     union_of,
     update_boxes,
 )
-from mmcp.functional.patches import Patch, clip_patch
+from mmcp.functional.patches import Patch
 from mmcp.registry import TRANSFORMS
+from mmcp.structures import CroppedBitmapMasks
 
 _BOX_UPDATES = ('if_changed', 'always', 'threshold')
 _UNBOUNDED = 1 << 30
@@ -258,37 +261,48 @@ class CopyPaste(BaseTransform):  # type: ignore[misc]
         destination = {k: v for k, v in results.items() if k != 'mix_results'}
         if not len(required(source, 'gt_bboxes', 'source')):
             return destination
-        size = destination['img'].shape[:2]
         objects = self._read(source, 'source')
         if 'gt_masks' in destination and 'gt_masks' not in source:
             raise ValueError(
                 "only one of the two images has 'gt_masks'; paste_by_box=True "
                 'needs both without, or boxes would be learnt as masks'
             )
-        clipped = [clip_patch(patch, *size) for patch in objects.patches]
-        params = self.draw(objects, clipped)
+        size = destination['img'].shape[:2]
+        params = self.draw(objects, size, rng_of(results))
+        pasted, patches = take_pasted(objects, params.selected, size)
+        if self.compat is None:
+            # A polygon may turn out to hold no pixel.
+            rows = [k for k, patch in enumerate(patches) if patch.bitmap.size]
+            params = PasteParams(tuple(params.selected[k] for k in rows))
+            pasted, patches = take_pasted(objects, params.selected, size)
         if not params.selected:
             return destination
-        pasted = take_pasted(objects, clipped, params.selected)
-        return self._apply(destination, source, pasted, params)
+        return self._apply(destination, source, pasted, patches, params)
 
-    def draw(self, objects: PasteObjects, clipped: list[Patch]) -> PasteParams:
-        """Draws what is pasted, from numpy's global random state.
+    def draw(
+        self,
+        objects: PasteObjects,
+        size: tuple[int, int],
+        rng: np.random.Generator,
+    ) -> PasteParams:
+        """Draws what is pasted.
 
         Args:
             objects: The source's N objects.
-            clipped: Their N patches, cut to the destination's size.
+            size: Height and width of the destination.
+            rng: Source of randomness; with ``compat`` it is numpy's global
+                state instead.
 
         Returns:
             The drawn parameters.
         """
         if self.compat:
             return self._draw_as_mmdet(len(objects.labels))
-        rng = _worker_rng()
         if self.prob < 1 and rng.random() >= self.prob:
             return PasteParams(())
         weights = self._weights.of(objects.labels)
-        weights[[not patch.bitmap.size for patch in clipped]] = 0
+        bounds = np.minimum(bounds_of(objects.masks), (*size[::-1],) * 2)
+        weights[(bounds[:, :2] >= bounds[:, 2:]).any(1)] = 0
         if not self.paste_crowd:
             weights[objects.ignored] = 0
         candidates = min(np.count_nonzero(weights), self.max_num_pasted)
@@ -310,19 +324,21 @@ class CopyPaste(BaseTransform):  # type: ignore[misc]
         destination: Results,
         source: Results,
         pasted: PasteObjects,
+        patches: list[Patch],
         params: PasteParams,
     ) -> Results:
         """Pastes the selected objects; nothing random happens here."""
         refuse_stale_keys(destination)
         below = self._read(destination, 'destination')
-        union = union_of(pasted.patches)
-        cut = cut_patches(below.patches, union)
-        keep, ignored = self._survivors(below, cut)
-        boxes = self._move_boxes(below.boxes, cut, destination['img'].shape)
+        union = union_of(patches)
+        rows, empty = self._look_at(below, union)
+        cut = cut_patches(below.masks.patches(rows), union)
+        keep, ignored = self._survivors(below, cut, rows, empty)
+        boxes = self._move_boxes(below, cut, rows)
         out = dict(destination)
         sigma = self.blend_sigma if self.blend == 'gaussian' else 0.0
         out['img'] = paste_image(
-            destination['img'], source['img'], pasted.patches, sigma
+            destination['img'], source['img'], patches, sigma
         )
         put_boxes(out, boxes[torch.from_numpy(keep)], pasted.boxes)
         out['gt_bboxes_labels'] = np.concatenate(
@@ -332,9 +348,8 @@ class CopyPaste(BaseTransform):  # type: ignore[misc]
             [ignored[keep], pasted.ignored]
         )
         if destination.get('gt_masks') is not None:
-            kept = [cut.patches[row] for row in np.flatnonzero(keep)]
-            put_masks(out, [*kept, *pasted.patches])
-        update_seg_map(out, source, pasted.patches)
+            put_masks(out, _join(below, pasted, cut, rows, keep))
+        update_seg_map(out, source, patches)
         update_instance_ids(out, keep, len(params.selected))
         update_keypoints(out, source, keep, params.selected, union)
         return out
@@ -343,59 +358,68 @@ class CopyPaste(BaseTransform):  # type: ignore[misc]
         cover = self.compat is None
         return read_objects(results, which, self.paste_by_box, cover)
 
+    def _look_at(
+        self, below: PasteObjects, union: Patch
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Rows that may change, and which masks surely have no pixel."""
+        if self.box_update == 'always':
+            bounds = np.array([p.extent for p in below.masks.patches()])
+            bounds = bounds.reshape(-1, 4)
+            rows = np.arange(len(bounds))
+        else:
+            bounds = bounds_of(below.masks)
+            rows = meeting(bounds, union.extent)
+        return rows, (bounds[:, :2] >= bounds[:, 2:]).any(1)
+
     def _survivors(
-        self, below: PasteObjects, cut: Cut
+        self,
+        below: PasteObjects,
+        cut: Cut,
+        rows: NDArray[np.int64],
+        empty: NDArray[np.bool_],
     ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Which destination objects stay, and which of them are ignored."""
+        boxes = xyxy(below.boxes)[rows]
         if self.compat:
-            return self._survivors_as_mmdet(below, cut), below.ignored
-        good = self._policy.keeps(xyxy(below.boxes), cut)
+            area = np.array([patch.area for patch in cut.patches], np.int64)
+            cut = cut._replace(area=area, lost=np.ones(len(area), bool))
+            return self._policy.keeps(boxes, cut), below.ignored
         # An ignored region without a mask is its box; nothing can hide it.
-        seen = ~cut.lost & below.ignored
-        seen |= np.array([p.bitmap.size > 0 for p in cut.patches], bool)
+        keep = ~empty | below.ignored
+        good = np.ones(len(keep), bool)
+        good[rows] = self._policy.keeps(boxes, cut)
+        keep[rows[cut.area == 0]] = False
         if self.dropped == 'remove':
-            return seen & good, below.ignored
-        return seen, below.ignored | ~good
-
-    def _survivors_as_mmdet(
-        self, below: PasteObjects, cut: Cut
-    ) -> NDArray[np.bool_]:
-        area = np.array([patch.area for patch in cut.patches], np.int64)
-        everywhere = np.ones(len(area), bool)
-        return self._policy.keeps(
-            xyxy(below.boxes), cut._replace(area=area, lost=everywhere)
-        )
+            return keep & good, below.ignored
+        return keep, below.ignored | ~good
 
     def _move_boxes(
-        self, boxes: BaseBoxes, cut: Cut, size: tuple[int, ...]
+        self, below: PasteObjects, cut: Cut, rows: NDArray[np.int64]
     ) -> BaseBoxes:
-        if isinstance(boxes, HorizontalBoxes):
-            moved = update_boxes(
-                boxes.numpy(), cut, self.box_update, self._shift
-            )
-            return HorizontalBoxes(moved)
+        tensor = below.boxes.tensor.clone()
+        if isinstance(below.boxes, HorizontalBoxes):
+            old = tensor.numpy()[rows]
+            moved = update_boxes(old, cut, self.box_update, self._shift)
+            tensor[rows] = torch.from_numpy(moved).to(tensor.dtype)
+            return HorizontalBoxes(tensor, clone=False)
         if self.box_update != 'if_changed' or self.drop == 'mmdet':
             raise TypeError(
                 "box_update='always' or 'threshold' and drop='mmdet' compare "
                 'horizontal boxes; other box types need their defaults'
             )
-        rows = np.flatnonzero(cut.lost)
-        masks = to_bitmap_masks([cut.patches[row] for row in rows], *size[:2])
-        tensor = boxes.tensor.clone()
-        tensor[rows] = type(boxes).from_instance_masks(masks).tensor
-        return type(boxes)(tensor)
+        lost = np.flatnonzero(cut.lost & (cut.area > 0))
+        patches = [cut.patches[k] for k in lost]
+        size = below.masks.height, below.masks.width
+        masks = CroppedBitmapMasks(patches, *size)
+        kind = type(below.boxes)
+        tensor[rows[lost]] = masks.get_bboxes(kind).tensor.to(tensor.dtype)
+        return kind(tensor, clone=False)
 
     def __repr__(self) -> str:
         """Shows every argument with its value."""
         names = inspect.signature(type(self)).parameters
         values = ', '.join(f'{name}={getattr(self, name)!r}' for name in names)
         return f'{type(self).__name__}({values})'
-
-
-def _worker_rng() -> np.random.Generator:
-    """A generator that follows the global state, which mmengine seeds."""
-    seed = np.random.randint(1 << 32, size=4)  # noqa: NPY002
-    return np.random.default_rng(seed)
 
 
 def _check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:

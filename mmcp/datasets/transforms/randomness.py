@@ -1,0 +1,36 @@
+"""Where the transforms' random numbers come from."""
+
+from typing import Any
+
+import numpy as np
+
+__all__ = ['SAMPLE_RNG_KEY', 'rng_of', 'worker_rng']
+
+SAMPLE_RNG_KEY = 'sample_rng'
+
+
+def rng_of(results: dict[str, Any]) -> np.random.Generator:
+    """The generator that belongs to a sample.
+
+    ``CopyPasteDataset`` puts one keyed by seed and position into the results,
+    so that a sample does not depend on the worker that makes it.
+
+    Args:
+        results: Results of one image.
+
+    Returns:
+        The generator in ``results['sample_rng']``, else a new one by
+        :func:`worker_rng`.
+    """
+    rng = results.get(SAMPLE_RNG_KEY)
+    return worker_rng() if rng is None else rng
+
+
+def worker_rng() -> np.random.Generator:
+    """A generator that follows the global state, which mmengine seeds.
+
+    Returns:
+        A new generator, seeded with draws from numpy's global state.
+    """
+    seed = np.random.randint(1 << 32, size=4)  # noqa: NPY002
+    return np.random.default_rng(seed)
