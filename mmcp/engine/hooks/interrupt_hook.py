@@ -2,32 +2,18 @@
 
 import os
 import signal
-import threading
-import time
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
-from mmengine.dist import (
-    all_reduce,
-    barrier,
-    get_world_size,
-    is_main_process,
-    master_only,
-)
+from mmengine.dist import all_reduce, barrier, get_world_size, master_only
 from mmengine.hooks import EMAHook, Hook
 from mmengine.runner import EpochBasedTrainLoop
-from torch.utils.data import get_worker_info
 
+from mmcp.engine.signals import SignalListener, protect_workers
 from mmcp.registry import HOOKS
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 FILENAME = 'interrupted.pth'
-# torchrun sends a signal on to its workers, which a terminal or Slurm has
-# already sent it to: the echo must not count as the second Ctrl-C.
-ECHO_SECONDS = 5.0
-WORKER_GRACE_SECONDS = 120
 
 
 class TrainingInterrupted(Exception):
@@ -78,11 +64,14 @@ class InterruptHook(Hook):  # type: ignore[misc]
         if interval < 1:
             raise ValueError(f'interval must be at least 1, got {interval}.')
         self.interval = interval
-        self._listener = _SignalListener()
+        self._listener = SignalListener()
         self._shared_val_batches = 0
 
     def before_train(self, runner: Any) -> None:
         """Starts listening for signals."""
+        protect_workers(runner.train_dataloader)
+        if runner.val_loop is not None:
+            protect_workers(runner.val_dataloader)
         self._listener.start()
 
     def after_train_iter(
@@ -186,87 +175,3 @@ def _save(runner: Any, path: Path, meta: dict[str, int]) -> None:
     )
     os.replace(unfinished, path)
     (path.parent / 'last_checkpoint').write_text(str(path))
-
-
-class _SignalListener:
-    """Remembers the first signal; the second one gets its usual effect.
-
-    Attributes:
-        received: Number of the signal that came, 0 before.
-        active: Whether signals are listened to.
-    """
-
-    def __init__(self) -> None:
-        self.received = 0
-        self.active = False
-        self._previous: dict[int, Any] = {}
-        self._process = 0
-        self._first_at = 0.0
-
-    def start(self) -> None:
-        """Takes the signals; Python allows it in the main thread only."""
-        if threading.current_thread() is not threading.main_thread():
-            return
-        self.received = 0
-        self._process = os.getpid()
-        self.active = True
-        for signum in SIGNALS:
-            self._previous[signum] = signal.signal(signum, self._handle)
-
-    def stop(self) -> None:
-        """Gives the signals back to whoever had them."""
-        self.active = False
-        if self.received and under_torchrun():
-            return  # this process is about to end, and the echo may come yet
-        for signum, handler in self._previous.items():
-            signal.signal(signum, handler)
-        self._previous.clear()
-
-    def _handle(self, signum: int, frame: FrameType | None) -> None:
-        if os.getpid() != self._process:
-            _handle_in_child(signum)
-        elif not self.received:
-            self._first(signum)
-        elif time.monotonic() - self._first_at > ECHO_SECONDS:
-            _default(signum)
-
-    def _first(self, signum: int) -> None:
-        self.received = signum
-        self._first_at = time.monotonic()
-        if not under_torchrun():
-            # Handled by the system, not by Python: works even while a long
-            # call into C is running.
-            for number in SIGNALS:
-                signal.signal(number, signal.SIG_DFL)
-        if is_main_process():
-            name = 'Ctrl-C' if signum == signal.SIGINT else 'SIGTERM'
-            text = (
-                f'\n{name}: a checkpoint is written after this iteration; '
-                'once more ends at once.\n'
-            )
-            os.write(2, text.encode())
-
-
-def under_torchrun() -> bool:
-    """Tells whether torchrun started this process."""
-    return 'TORCHELASTIC_RUN_ID' in os.environ
-
-
-def _default(signum: int) -> None:
-    signal.signal(signum, signal.SIG_DFL)
-    os.kill(os.getpid(), signum)
-
-
-def _handle_in_child(signum: int) -> None:
-    """Reacts in a forked process, which inherits the handler.
-
-    A terminal and Slurm signal the children too. Those that load data must
-    outlive the iteration that the parent wants to end, but not the parent's
-    own wish to end them.
-    """
-    if signum == signal.SIGINT:
-        return
-    if get_worker_info() is None:
-        _default(signum)
-    signal.signal(signum, signal.SIG_DFL)
-    signal.alarm(WORKER_GRACE_SECONDS)

@@ -1,0 +1,100 @@
+"""Tests of fitting a config to the machine."""
+
+import datetime
+
+import pytest
+import torch
+from mmengine.config import Config, ConfigDict
+
+from mmcp.engine import devices
+from mmcp.engine.config import UsageError
+from mmcp.engine.devices import adapt_to_devices
+
+
+@pytest.fixture
+def joined(monkeypatch):
+    """Collects the arguments of joining a process group."""
+    calls = []
+    monkeypatch.setattr(
+        torch.distributed,
+        'init_process_group',
+        lambda **options: calls.append(options),
+    )
+    return calls
+
+
+@pytest.fixture
+def device(monkeypatch):
+    def choose(name):
+        monkeypatch.setattr(devices, 'get_device', lambda: name)
+
+    choose('cpu')
+    return choose
+
+
+def make(**options):
+    norm = dict(type='SyncBN')
+    parts = [dict(norm_cfg=norm), (dict(norm_cfg=dict(type='MMSyncBN')),)]
+    model = dict(type='X', backbone=dict(norm_cfg=norm), parts=parts)
+    return Config(dict(model=model, **options))
+
+
+def test_one_process_is_left_alone(device, joined):
+    cfg = make(launcher='none')
+    before = cfg.pretty_text
+    adapt_to_devices(cfg)
+    assert cfg.pretty_text == before
+    assert joined == []
+
+
+def test_processes_on_the_cpu(device, joined, capsys):
+    cfg = make(
+        launcher='pytorch',
+        find_unused_parameters=True,
+        env_cfg=dict(dist_cfg=dict(backend='nccl', timeout=90)),
+    )
+    adapt_to_devices(cfg)
+    assert joined == [
+        dict(backend='gloo', timeout=datetime.timedelta(seconds=90))
+    ]
+    assert cfg.model_wrapper_cfg == dict(
+        type='MMDistributedDataParallel',
+        broadcast_buffers=False,
+        find_unused_parameters=True,
+        device_ids=None,
+    )
+    assert cfg.model.backbone.norm_cfg.type == 'BN'
+    assert cfg.model.parts[0].norm_cfg.type == 'BN'
+    assert cfg.model.parts[1][0].norm_cfg.type == 'BN'
+    assert cfg.randomness == dict(seed=None, diff_rank_seed=True)
+    assert 'gloo, not nccl' in capsys.readouterr().err
+
+
+def test_own_wrapper_is_kept(device, joined):
+    wrapper = dict(type='Mine', static_graph=True)
+    cfg = make(launcher='pytorch', model_wrapper_cfg=wrapper)
+    adapt_to_devices(cfg)
+    assert cfg.model_wrapper_cfg == dict(wrapper, device_ids=None)
+
+
+def test_gpus_keep_their_settings(device, joined):
+    device('cuda')
+    cfg = make(launcher='slurm', randomness=dict(seed=5))
+    adapt_to_devices(cfg)
+    assert cfg.model.backbone.norm_cfg.type == 'SyncBN'
+    assert 'model_wrapper_cfg' not in cfg
+    assert 'env_cfg' not in cfg
+    assert cfg.randomness == dict(seed=5, diff_rank_seed=True)
+    assert joined == []
+
+
+def test_ranks_alike_on_request(device, joined):
+    cfg = make(launcher='pytorch', randomness=dict(diff_rank_seed=False))
+    adapt_to_devices(cfg)
+    assert cfg.randomness == ConfigDict(diff_rank_seed=False)
+
+
+@pytest.mark.parametrize('launcher', ['slurm', 'mpi'])
+def test_launchers_that_need_a_gpu(device, joined, launcher):
+    with pytest.raises(UsageError, match=r'tools/dist_train\.sh'):
+        adapt_to_devices(make(launcher=launcher))
