@@ -22,6 +22,7 @@ __all__ = [
     'cut_patches',
     'draw_count',
     'draw_selection',
+    'meeting',
     'paste_image',
     'union_of',
     'update_boxes',
@@ -257,7 +258,8 @@ def cut_patches(patches: Sequence[Patch], union: Patch) -> Cut:
     lost = np.zeros(len(result), bool)
     area = np.full(len(result), -1, np.int64)
     area_before = area.copy()
-    for index in _touching(patches, union.extent):
+    extents = np.array([p.extent for p in patches], int).reshape(-1, 4)
+    for index in meeting(extents, union.extent):
         left = _cut(patches[index], union)
         if left is not None:
             lost[index] = True
@@ -267,12 +269,19 @@ def cut_patches(patches: Sequence[Patch], union: Patch) -> Cut:
     return Cut(result, lost, area, area_before)
 
 
-def _touching(patches: Sequence[Patch], window: Window) -> NDArray[np.int64]:
-    """Indices of the patches whose boxes meet a window."""
-    extents = np.array([p.extent for p in patches], int).reshape(-1, 4)
+def meeting(windows: NDArray[np.int64], window: Window) -> NDArray[np.int64]:
+    """Finds the windows that share a pixel with one.
+
+    Args:
+        windows: Half-open ranges ``x0, y0, x1, y1``, shape (M, 4), int64.
+        window: One such range.
+
+    Returns:
+        Rows of those that do, in ascending order.
+    """
     x0, y0, x1, y1 = window
-    meets = (extents[:, 0] < x1) & (extents[:, 2] > x0)
-    meets &= (extents[:, 1] < y1) & (extents[:, 3] > y0)
+    meets = (windows[:, 0] < x1) & (windows[:, 2] > x0)
+    meets &= (windows[:, 1] < y1) & (windows[:, 3] > y0)
     return np.flatnonzero(meets)
 
 

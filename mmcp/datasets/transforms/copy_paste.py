@@ -16,6 +16,7 @@ from mmcp.datasets.transforms.paste_annotations import (
     PasteObjects,
     Results,
     bounds_of,
+    join_masks,
     put_boxes,
     put_masks,
     read_objects,
@@ -27,7 +28,7 @@ from mmcp.datasets.transforms.paste_annotations import (
     update_seg_map,
     xyxy,
 )
-from mmcp.datasets.transforms.randomness import worker_rng
+from mmcp.datasets.transforms.randomness import rng_of
 from mmcp.functional.paste import (
     Cut,
     DropPolicy,
@@ -268,7 +269,10 @@ class CopyPaste(BaseTransform):  # type: ignore[misc]
                 'needs both without, or boxes would be learnt as masks'
             )
         size = destination['img'].shape[:2]
-        params = self.draw(objects, size, rng_of(results))
+        if self.compat:
+            params = self._draw_as_mmdet(len(objects.labels))
+        else:
+            params = self.draw(objects, size, rng_of(results))
         pasted, patches = take_pasted(objects, params.selected, size)
         if self.compat is None:
             # A polygon may turn out to hold no pixel.
@@ -290,14 +294,11 @@ class CopyPaste(BaseTransform):  # type: ignore[misc]
         Args:
             objects: The source's N objects.
             size: Height and width of the destination.
-            rng: Source of randomness; with ``compat`` it is numpy's global
-                state instead.
+            rng: Source of randomness.
 
         Returns:
             The drawn parameters.
         """
-        if self.compat:
-            return self._draw_as_mmdet(len(objects.labels))
         if self.prob < 1 and rng.random() >= self.prob:
             return PasteParams(())
         weights = self._weights.of(objects.labels)
@@ -348,7 +349,7 @@ class CopyPaste(BaseTransform):  # type: ignore[misc]
             [ignored[keep], pasted.ignored]
         )
         if destination.get('gt_masks') is not None:
-            put_masks(out, _join(below, pasted, cut, rows, keep))
+            put_masks(out, join_masks(below, pasted, cut, rows, keep))
         update_seg_map(out, source, patches)
         update_instance_ids(out, keep, len(params.selected))
         update_keypoints(out, source, keep, params.selected, union)
@@ -362,14 +363,12 @@ class CopyPaste(BaseTransform):  # type: ignore[misc]
         self, below: PasteObjects, union: Patch
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Rows that may change, and which masks surely have no pixel."""
+        bounds = bounds_of(below.masks, exact=self.box_update == 'always')
+        rows = meeting(bounds, union.extent)
         if self.box_update == 'always':
-            bounds = np.array([p.extent for p in below.masks.patches()])
-            bounds = bounds.reshape(-1, 4)
-            rows = np.arange(len(bounds))
-        else:
-            bounds = bounds_of(below.masks)
-            rows = meeting(bounds, union.extent)
-        return rows, (bounds[:, :2] >= bounds[:, 2:]).any(1)
+            rows = np.arange(len(bounds), dtype=np.int64)
+        empty: NDArray[np.bool_] = np.any(bounds[:, :2] >= bounds[:, 2:], 1)
+        return rows, empty
 
     def _survivors(
         self,

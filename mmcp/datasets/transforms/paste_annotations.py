@@ -13,15 +13,15 @@ from mmdet.structures.bbox import BaseBoxes, HorizontalBoxes
 from mmdet.structures.mask import BitmapMasks, PolygonMasks
 from numpy.typing import NDArray
 
-from mmcp.functional.paste import covered, paste_image
+from mmcp.functional.paste import Cut, covered, paste_image
 from mmcp.functional.patches import (
     Patch,
     boxes_of,
-    patch_from_bitmap,
+    clip_patch,
     patch_from_box,
-    patch_from_polygons,
-    write_patch,
 )
+from mmcp.functional.polygons import extents_of
+from mmcp.structures import CroppedBitmapMasks, Polygons
 
 Results = dict[str, Any]
 
@@ -46,13 +46,13 @@ class PasteObjects:
         boxes: M boxes.
         labels: Class indices, shape (M,), int64.
         ignored: Crowd and other ignored objects, shape (M,), bool.
-        patches: M masks.
+        masks: M masks, rasterised only where something asks for pixels.
     """
 
     boxes: BaseBoxes
     labels: NDArray[Any]
     ignored: NDArray[np.bool_]
-    patches: list[Patch]
+    masks: CroppedBitmapMasks
 
 
 def required(results: Results, key: str, which: str) -> Any:
@@ -121,45 +121,44 @@ def read_objects(
     flags = results.get('gt_ignore_flags')
     if flags is None:
         flags = np.zeros(len(labels), bool)
-    patches, broken = _read_masks(results, boxes, which, by_box, cover)
-    if len({len(boxes), len(labels), len(flags), len(patches)}) > 1:
+    masks, broken = _read_masks(results, boxes, which, by_box, cover)
+    if len({len(boxes), len(labels), len(flags), len(masks)}) > 1:
         raise ValueError(
             f'the {which} image has {len(boxes)} boxes, {len(labels)} '
-            f'labels, {len(flags)} ignore flags and {len(patches)} masks; '
+            f'labels, {len(flags)} ignore flags and {len(masks)} masks; '
             'a transform before CopyPaste left some of them stale'
         )
     ignored = np.array(flags, bool)
     ignored[broken] = True
-    return PasteObjects(boxes, labels, ignored, patches)
+    return PasteObjects(boxes, labels, ignored, masks)
 
 
 def _read_masks(
     results: Results, boxes: BaseBoxes, which: str, by_box: bool, cover: bool
-) -> tuple[list[Patch], list[int]]:
+) -> tuple[CroppedBitmapMasks, list[int]]:
     """The masks and the rows of those whose polygons are broken."""
-    size = results['img'].shape[:2]
+    height, width = results['img'].shape[:2]
     masks = results.get('gt_masks')
     if masks is not None:
-        _check_masks(masks, size, which)
-        return _patches_of(masks)
+        _check_masks(masks, (height, width), which)
+        return _as_cropped(masks)
     if not by_box:
         raise ValueError(
             f"the {which} image has no 'gt_masks'; load them with "
             'LoadAnnotations(with_bbox=True, with_mask=True), or set '
             'paste_by_box=True for data without masks'
         )
-    if isinstance(boxes, HorizontalBoxes):
-        height, width = size
-        rows = boxes.numpy()
-        return [patch_from_box(r, height, width, cover) for r in rows], []
-    return _patches_of(boxes.create_masks(size))
+    if not isinstance(boxes, HorizontalBoxes):
+        return _as_cropped(boxes.create_masks((height, width)))
+    patches = [patch_from_box(b, height, width, cover) for b in boxes.numpy()]
+    return CroppedBitmapMasks(patches, height, width), []
 
 
 def _check_masks(masks: Any, size: tuple[int, int], which: str) -> None:
     if not isinstance(masks, BitmapMasks | PolygonMasks):
         raise TypeError(
-            f"the {which} image's gt_masks must be BitmapMasks or "
-            f'PolygonMasks, but are {type(masks).__name__}'
+            f"the {which} image's gt_masks must be CroppedBitmapMasks, "
+            f'BitmapMasks or PolygonMasks, but are {type(masks).__name__}'
         )
     if (masks.height, masks.width) != size:
         raise ValueError(
@@ -170,41 +169,75 @@ def _check_masks(masks: Any, size: tuple[int, int], which: str) -> None:
         )
 
 
-def _patches_of(
+def _as_cropped(
     masks: BitmapMasks | PolygonMasks,
-) -> tuple[list[Patch], list[int]]:
+) -> tuple[CroppedBitmapMasks, list[int]]:
     if isinstance(masks, BitmapMasks):
-        return [patch_from_bitmap(mask) for mask in masks.masks], []
-    size = masks.height, masks.width
-    valid = [[p for p in parts if len(p) >= 6] for parts in masks.masks]
-    patches = [patch_from_polygons(parts, *size) for parts in valid]
-    return patches, [row for row, parts in enumerate(valid) if not parts]
+        return CroppedBitmapMasks.from_bitmap_masks(masks), []
+    cropped = CroppedBitmapMasks.from_polygon_masks(masks)
+    items = enumerate(cropped.items)
+    empty = [row for row, item in items if not item.parts]  # type: ignore[union-attr]
+    return cropped, empty
+
+
+def bounds_of(
+    masks: CroppedBitmapMasks, exact: bool = False
+) -> NDArray[np.int64]:
+    """Windows that surely hold the masks.
+
+    Args:
+        masks: M masks.
+        exact: Whether to rasterise polygons for tight windows. Defaults to
+            False.
+
+    Returns:
+        Half-open pixel ranges ``x0, y0, x1, y1``, shape (M, 4), int64, inside
+        the image; an empty one if a mask surely has no pixel.
+    """
+    bounds = np.zeros((len(masks), 4), np.int64)
+    items = masks.items
+    lazy = [
+        row
+        for row, item in enumerate(items)
+        if isinstance(item, Polygons) and not exact
+    ]
+    seen = sorted(set(range(len(items))) - set(lazy))
+    if seen:
+        bounds[seen] = [patch.extent for patch in masks.patches(seen)]
+    outlines = extents_of([items[row].parts for row in lazy])  # type: ignore[union-attr]
+    limits = np.array([masks.width, masks.height] * 2)
+    # Rasterising rounds by less than a pixel.
+    outlines += [-1, -1, 2, 2]
+    bounds[lazy] = np.clip(np.nan_to_num(outlines), 0, limits)
+    return bounds
 
 
 def take_pasted(
-    objects: PasteObjects, clipped: list[Patch], rows: Sequence[int]
-) -> PasteObjects:
+    objects: PasteObjects, rows: Sequence[int], size: tuple[int, int]
+) -> tuple[PasteObjects, list[Patch]]:
     """Takes the selected objects, cut to the destination's size.
 
     Args:
         objects: The source's N objects.
-        clipped: Their N patches after the cut.
         rows: Rows that were selected.
+        size: Height and width of the destination.
 
     Returns:
-        The selected objects; the box of one that was cut is tight.
+        The selected objects and their patches; the box of an object that was
+        cut is tight.
     """
     index = np.array(rows, np.int64)
-    patches = [clipped[row] for row in rows]
+    whole = objects.masks.patches(rows)
+    patches = [clip_patch(patch, *size) for patch in whole]
     boxes = objects.boxes[torch.from_numpy(index)]
-    cut = [clipped[row] is not objects.patches[row] for row in rows]
+    cut = [a is not b for a, b in zip(patches, whole, strict=True)]
     if any(cut) and isinstance(boxes, HorizontalBoxes):
         tight = torch.from_numpy(boxes_of(patches))
         change = torch.tensor(cut)[:, None]
         boxes = HorizontalBoxes(torch.where(change, tight, boxes.tensor))
-    return PasteObjects(
-        boxes, objects.labels[index], objects.ignored[index], patches
-    )
+    labels, ignored = objects.labels[index], objects.ignored[index]
+    masks = CroppedBitmapMasks(patches, *size)
+    return PasteObjects(boxes, labels, ignored, masks), patches
 
 
 def xyxy(boxes: BaseBoxes) -> NDArray[np.float32]:
@@ -236,37 +269,51 @@ def put_boxes(out: Results, kept: BaseBoxes, pasted: BaseBoxes) -> None:
         out['gt_bboxes'] = kept.cat([kept, pasted])
 
 
-def to_bitmap_masks(
-    patches: list[Patch], height: int, width: int
-) -> BitmapMasks:
-    """Writes patches out as full-size masks.
+def join_masks(
+    below: PasteObjects,
+    pasted: PasteObjects,
+    cut: Cut,
+    rows: NDArray[np.int64],
+    keep: NDArray[np.bool_],
+) -> CroppedBitmapMasks:
+    """Masks of the survivors, cut where they lost pixels, and the pasted.
 
     Args:
-        patches: M patches inside the image.
-        height: Height of the image, H.
-        width: Width of the image, W.
+        below: The destination's M objects.
+        pasted: The pasted objects.
+        cut: What became of some of the destination's masks.
+        rows: Of which ones.
+        keep: Which destination objects survive, shape (M,), bool.
 
     Returns:
-        Masks of shape (M, H, W), uint8.
+        All masks; those that nothing touched are not rasterised.
     """
-    bitmaps = np.zeros((len(patches), height, width), np.uint8)
-    for patch, canvas in zip(patches, bitmaps, strict=True):
-        write_patch(patch, canvas)
-    return BitmapMasks(bitmaps, height, width)
+    lost = np.flatnonzero(cut.lost)
+    size = below.masks.height, below.masks.width
+    changed = CroppedBitmapMasks([cut.patches[k] for k in lost], *size)
+    every = CroppedBitmapMasks.cat([below.masks, changed, pasted.masks])
+    order = np.arange(len(keep))
+    order[rows[lost]] = len(keep) + np.arange(len(lost))
+    new = len(keep) + len(lost) + np.arange(len(pasted.labels))
+    return every[np.concatenate([order[keep], new])]
 
 
-def put_masks(out: Results, patches: list[Patch]) -> None:
-    """Stores masks as bitmaps, in the dtype of those that were there.
+def put_masks(out: Results, masks: CroppedBitmapMasks) -> None:
+    """Stores masks in the kind that was there before.
 
     Args:
-        out: Results to write to.
-        patches: Masks of the surviving and the pasted objects.
+        out: Results to write to. Their masks stay CroppedBitmapMasks if they
+            are; BitmapMasks keep their dtype; polygons become BitmapMasks.
+        masks: Masks of the surviving and the pasted objects.
     """
     old = out['gt_masks']
-    masks = to_bitmap_masks(patches, old.height, old.width)
+    if isinstance(old, CroppedBitmapMasks):
+        out['gt_masks'] = masks
+        return
+    bitmaps = masks.to_bitmap_masks()
     if isinstance(old, BitmapMasks):
-        masks.masks = masks.masks.astype(old.masks.dtype, copy=False)
-    out['gt_masks'] = masks
+        bitmaps.masks = bitmaps.masks.astype(old.masks.dtype, copy=False)
+    out['gt_masks'] = bitmaps
 
 
 def update_seg_map(
