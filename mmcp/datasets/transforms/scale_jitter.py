@@ -170,8 +170,10 @@ class ScaleJitter(BaseTransform):  # type: ignore[misc]
         Returns:
             New results.
         """
-        _check(results)
         out = dict(results)
+        if results.get('gt_masks') is not None:
+            out['gt_masks'] = _as_cropped(results['gt_masks'])
+        _check(out)
         out['img'] = self._move_image(results['img'], params)
         if results.get('gt_seg_map') is not None:
             out['gt_seg_map'] = jitter_seg_map(
@@ -214,7 +216,7 @@ class ScaleJitter(BaseTransform):  # type: ignore[misc]
         if out.get('gt_masks') is None:
             boxes = boxes[keep]
         else:
-            before = _as_cropped(out['gt_masks'])[keep]
+            before = out['gt_masks'][keep]
             masks = _move_masks(before, params)
             seen = _visible(masks, moved.cut[keep], params)
             if out.get('gt_ignore_flags') is not None:
