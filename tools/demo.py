@@ -20,6 +20,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from mmcp.demo import make_sample
 from mmcp.demo.evaluation import Metrics, evaluate
@@ -84,7 +85,7 @@ def parse_args(argv: Sequence[str]) -> argparse.Namespace:
         nargs='+',
         default=[],
         metavar='KEY=VALUE',
-        help='change settings of the config, as for tools/train.py',
+        help='change settings of the config, as tools/train.py does',
     )
     return parser.parse_args(argv)
 
@@ -247,7 +248,7 @@ def measure(work_dir: Path, progress: Progress) -> Metrics:
     return metrics
 
 
-def load_predictions(work_dir: Path) -> list[dict]:
+def load_predictions(work_dir: Path) -> list[dict[str, Any]]:
     """Reads what the test before has written."""
     path = work_dir / 'testing' / 'predictions.pkl'
     return pickle.loads(path.read_bytes())

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 Image = NDArray[np.uint8]
 Colour = tuple[int, int, int]
 
+MIN_TAGGED = 20  # pixels of the picture; a smaller object's name would hide it
 IGNORED = (128, 128, 128)
 # Okabe and Ito's colours, which colour-blind people can tell apart.
 PALETTE: tuple[Colour, ...] = (
@@ -49,7 +50,8 @@ def draw_instances(
         labels: Shape (M,), integers from 0. A negative one means ignored and
             is drawn in gray without a name. Defaults to 0, 1, 2 ...
         scores: Shape (M,), in [0, 1], written behind the name.
-        class_names: Name of each label. None are written by default.
+        class_names: Name of each label, written unless the instance is tiny.
+            None are written by default.
         palette: RGB colour of each label, repeated when there are more.
         scale: Enlargement of the picture, for thin lines and legible names.
             Defaults to 1.
@@ -81,9 +83,9 @@ def draw_instances(
             cv2.rectangle(canvas, (x0, y0), (x1 - 1, y1 - 1), colour, 1)
     tags = _tags(labels, scores, class_names)
     for index, tag in enumerate(tags):
-        if tag:
-            corner = _corner(index, masks, boxes)
-            _draw_tag(canvas, tag, corner * scale, colours[index])
+        box = _box_of(index, masks, boxes) * scale
+        if tag and (box[2:] - box[:2]).max() >= MIN_TAGGED:
+            _draw_tag(canvas, tag, box[:2], colours[index])
     return canvas
 
 
@@ -157,16 +159,16 @@ def _tags(
     return tags
 
 
-def _corner(
+def _box_of(
     index: int, masks: NDArray[Any] | None, boxes: NDArray[Any] | None
 ) -> NDArray[Any]:
-    """Top left corner (x, y) of an instance."""
+    """Box of an instance, xyxy; of no size where there is none."""
     if boxes is not None:
-        return np.asarray(boxes[index][:2])
-    if masks is not None and masks[index].any():
-        rows, columns = np.nonzero(masks[index])
-        return np.array([columns.min(), rows.min()])
-    return np.zeros(2)
+        return np.asarray(boxes[index])
+    if masks is None or not masks[index].any():
+        return np.zeros(4)
+    x, y, width, height = cv2.boundingRect((masks[index] != 0).view(np.uint8))
+    return np.array([x, y, x + width, y + height])
 
 
 def _draw_tag(

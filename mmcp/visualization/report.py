@@ -27,15 +27,17 @@ p { max-width: 46rem; margin: .4rem 0 1rem; }
   border: 1px solid var(--line); border-radius: .5rem; }
 .card b { display: block; font-size: 1.6rem; line-height: 1.25;
   font-variant-numeric: tabular-nums; }
-.card span { color: var(--soft); font-size: .85rem; }
+.card span { display: block; color: var(--soft); font-size: .85rem;
+  line-height: 1.4; }
 .pictures { display: grid; gap: .9rem; margin: 1rem 0;
-  grid-template-columns: repeat(auto-fill, minmax(var(--cell), 1fr)); }
+  grid-template-columns:
+    repeat(auto-fill, minmax(min(100%, var(--cell)), 1fr)); }
 figure { margin: 0; }
 figure img { display: block; width: 100%; height: auto;
   border: 1px solid var(--line); border-radius: .35rem; background: #fff; }
 figcaption { padding-top: .25rem; font-size: .85rem; }
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: .35rem; }
-.scroll { overflow-x: auto; }
+.scroll { overflow-x: auto; margin: .6rem 0 1.4rem; }
 table { border-collapse: collapse; background: #fff; font-size: .93rem;
   font-variant-numeric: tabular-nums; border: 1px solid var(--line); }
 th, td { padding: .35rem .8rem; text-align: right;

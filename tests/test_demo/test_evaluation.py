@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from demo_predictions import predict
 from mmdet.evaluation import CocoMetric
-from pycocotools import mask as coco_mask
 
 from mmcp.demo import CLASSES
 from mmcp.demo.evaluation import evaluate
@@ -14,40 +14,6 @@ from mmcp.demo.reading import read_annotations
 @pytest.fixture(scope='module')
 def coco(sample):
     return read_annotations(sample, 'val')
-
-
-def predict(coco, keep=1.0, shift=0, wrong=0.0, seed=0):
-    """Predictions made from the ground truth: some missing, some spoiled."""
-    rng = np.random.default_rng(seed)
-    predictions = []
-    for image_id, info in coco.imgs.items():
-        boxes, labels, masks, scores = [], [], [], []
-        for ann in coco.imgToAnns[image_id]:
-            if rng.random() >= keep:
-                continue
-            label = ann['category_id'] - 1
-            if rng.random() < wrong:
-                label = int(rng.integers(len(CLASSES)))
-            x, y, w, h = ann['bbox']
-            dx, dy = rng.integers(-shift, shift + 1, 2).tolist()
-            mask = np.roll(coco.annToMask(ann), (dy, dx), axis=(0, 1))
-            boxes.append([x + dx, y + dy, x + dx + w, y + dy + h])
-            labels.append(label)
-            masks.append(coco_mask.encode(np.asfortranarray(mask)))
-            scores.append(rng.random())
-        predictions.append(
-            {
-                'img_id': image_id,
-                'ori_shape': (info['height'], info['width']),
-                'pred_instances': {
-                    'bboxes': torch.tensor(boxes).reshape(-1, 4).float(),
-                    'scores': torch.tensor(scores),
-                    'labels': torch.tensor(labels, dtype=torch.int64),
-                    'masks': masks,
-                },
-            }
-        )
-    return predictions
 
 
 def measure(sample, predictions):

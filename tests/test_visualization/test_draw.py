@@ -77,12 +77,12 @@ def test_scale_enlarges_masks_and_boxes():
     assert (changed == expected).all()
 
 
-@pytest.mark.parametrize('corner', [(0, 0), (55, 35), (30, 0)])
+@pytest.mark.parametrize('corner', [(0, 0), (40, 20), (30, 0)])
 def test_name_stays_inside_the_picture(corner):
     """All of it: as many pixels are written at every corner."""
     image = gray(40, 60)
     x, y = corner
-    box = np.array([[x, y, x + 5, y + 5]])
+    box = np.array([[x, y, x + 20, y + 20]])
 
     def changed(**words):
         drawn = draw_instances(image, boxes=box, palette=RED, **words)
@@ -98,11 +98,11 @@ def test_name_stays_inside_the_picture(corner):
 
 def test_score_is_written_behind_the_name():
     kwargs = {
-        'boxes': np.array([[0, 0, 9, 9]]),
+        'boxes': np.array([[0, 0, 20, 20]]),
         'labels': np.array([0]),
         'palette': RED,
     }
-    image = gray(30, 90)
+    image = gray(30, 120)
     plain = draw_instances(image, **kwargs)
     named = draw_instances(image, **kwargs, class_names=['box'])
     scored = draw_instances(
@@ -113,6 +113,20 @@ def test_score_is_written_behind_the_name():
         for drawn in (plain, named, scored)
     ]
     assert widths[0] < widths[1] < widths[2]
+
+
+@pytest.mark.parametrize(
+    ('side', 'scale', 'named'), [(19, 1, False), (20, 1, True), (10, 2, True)]
+)
+def test_name_is_left_out_where_it_would_hide_the_object(side, scale, named):
+    masks = np.zeros((1, 40, 60), dtype=bool)
+    masks[0, 10 : 10 + side, 5:8] = True
+    image = gray(40, 60)
+    plain, tagged = (
+        draw_instances(image, masks=masks, scale=scale, class_names=names)
+        for names in ((), ('star',))
+    )
+    assert (plain != tagged).any() == named
 
 
 def test_inputs_are_not_changed():
