@@ -3,28 +3,22 @@
 :class:`CroppedBitmapMasks` derives from MMDetection's ``BitmapMasks``, so that
 code which asks ``isinstance(masks, BitmapMasks)`` takes it. No method of the
 parent is left that would work on ``N x H x W`` arrays, but ``masks`` still
-gives one on demand. The places in MMDetection that ask, or that read
-``masks`` directly, and what happens there:
+gives one on demand. The places in MMDetection that ask for the class or use
+``masks``, each tested or equal to one that is:
 
-====================================================  =======================
-``HorizontalBoxes.from_instance_masks``               passes; ``get_bboxes``
-                                                      does not go through it
-``DetLocalVisualizer._draw_instances``, panoptic      pass; ``to_ndarray``,
-                                                      iteration
-``mask2ndarray`` (browse_dataset, visualisation hook)  passes; ``to_ndarray``
-``TrackDataPreprocessor.pad_track_gt_masks``          passes; ``pad``
-``Detectron2Wrapper``                                 passes; reads ``masks``
-``Albu``                                              passes; reads ``masks``,
-                                                      calls the class with
-                                                      full-size arrays
-``RandomErasing``                                     writes into ``masks``
-``CopyPaste`` of MMDetection                          reads and sets ``masks``
-``BitmapMasks.cat``                                   passes; reads ``masks``
-====================================================  =======================
+- ``HorizontalBoxes.from_instance_masks``: reads ``masks``; our ``get_bboxes``
+  does not go through it.
+- ``DetLocalVisualizer`` and ``mask2ndarray`` (browse_dataset, visualisation
+  hook): call ``to_ndarray``.
+- ``TrackDataPreprocessor.pad_track_gt_masks``: calls ``pad``.
+- ``Albu``: reads ``masks`` and calls the class with full-size arrays.
+- ``RandomErasing``: writes into ``masks``.
+- ``CopyPaste`` of MMDetection: reads and sets ``masks``.
+- ``BitmapMasks.cat`` and ``Detectron2Wrapper``: read ``masks``.
 
-Heads call ``crop_and_resize`` (mask targets), ``to_tensor`` (SOLO, YOLACT,
-CondInst, RTMDet-Ins, PointRend, MaskFormer, Mask2Former), ``pad``, ``areas``,
-``crop`` and indexing (MaskIoU).
+Heads ask for no class. They call ``crop_and_resize`` (mask targets),
+``to_tensor`` (SOLO, YOLACT, CondInst, RTMDet-Ins, PointRend, MaskFormer,
+Mask2Former), ``pad`` and, in MaskIoU, ``areas``, ``crop`` and indexing.
 """
 
 import operator
