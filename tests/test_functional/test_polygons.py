@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from mmcp.functional.patches import patch_from_polygons, write_patch
 from mmcp.functional.polygons import (
     clip_polygon,
+    extents_of,
     mean_thickness,
     sound_parts,
 )
@@ -64,6 +65,15 @@ def test_thickness_is_that_of_the_thickest_part():
     thickness = mean_thickness([[flat], [flat, square], [], [bar], [square]])
     np.testing.assert_allclose(thickness, [0, 2, 0, 400 / 204, 2])
     assert mean_thickness([]).shape == (0,)
+
+
+def test_extents_cover_all_parts():
+    parts = [np.array(SQUARE, float), np.array([-2, 9, 1, 1, 0, 3.5])]
+    extents = extents_of([parts[:1], [], parts, parts[1:]])
+    expected = [[0, 0, 4, 4], [np.inf, np.inf, -np.inf, -np.inf],
+                [-2, 0, 4, 9], [-2, 1, 1, 9]]  # fmt: skip
+    np.testing.assert_array_equal(extents, expected)
+    assert extents_of([]).shape == (0, 4)
 
 
 coordinates = st.integers(-20, 70).map(lambda v: v / 2)
