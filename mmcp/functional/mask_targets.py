@@ -30,6 +30,8 @@ _THRESHOLD = 0.5
 _UNIT = 2.0**-24
 # Bounds the weight matrices to 15 MB an axis at 28 rows and 1024 pixels.
 _BOXES_AT_ONCE = 128
+# Rows of a mask that are multiplied at once.
+_BAND = 96
 
 
 def crop_and_resize_patches(
@@ -89,6 +91,8 @@ class _Samples(NamedTuple):
         bins: Bins a box.
         grid: Samples a bin, shape (B,).
         first: Index of each box' first sample, shape (B,).
+        box: Box of each sample.
+        cell: Bin of each sample.
         low: Pixel at or before each sample.
         high: Pixel after it, or the same one at the border.
         weight_low: Weight of ``low``, 0 for samples beyond the border.
@@ -98,6 +102,8 @@ class _Samples(NamedTuple):
     bins: int
     grid: NDArray[np.int64]
     first: NDArray[np.int64]
+    box: NDArray[np.int64]
+    cell: NDArray[np.int64]
     low: NDArray[np.int64]
     high: NDArray[np.int64]
     weight_low: NDArray[Any]
@@ -128,31 +134,20 @@ def _sample(
     size = size[box]
     position = start[box] + cell.astype(low.dtype) * size
     position += step * size / samples.astype(low.dtype)
-    return _weigh(position, length, bins, grid, first)
+    return _Samples(
+        bins, grid, first, box, cell, *_neighbours(position, length)
+    )
 
 
-def _weigh(
-    position: NDArray[Any],
-    length: int,
-    bins: int,
-    grid: NDArray[np.int64],
-    first: NDArray[np.int64],
-) -> _Samples:
-    """Splits samples between the two pixels around them."""
+def _neighbours(position: NDArray[Any], length: int) -> tuple[Any, ...]:
+    """The two pixels around each sample, and their weights."""
     inside = (position >= -1) & (position <= length)
     position = np.clip(position, 0, length - 1)
     low = position.astype(np.int64)
+    high = np.minimum(low + 1, length - 1)
     fraction = position - low.astype(position.dtype)
     rest = (1.0 - fraction.astype(np.float64)).astype(position.dtype)
-    return _Samples(
-        bins,
-        grid,
-        first,
-        low,
-        np.minimum(low + 1, length - 1),
-        rest * inside,
-        fraction * inside,
-    )
+    return low, high, rest * inside, fraction * inside
 
 
 def _matrices(
@@ -169,21 +164,21 @@ def _matrices(
         All matrices, each (bins, length[b]), one after the other in one flat
         array, and where each begins, shape (B + 1,).
     """
-    begin = np.concatenate([[0], np.cumsum(samples.bins * length)])
-    count = samples.grid * samples.bins
-    box = np.repeat(np.arange(len(count)), count)
-    cell = (np.arange(count.sum()) - samples.first[box]) // samples.grid[box]
-    flat = begin[box] + cell * length[box] - origin[box]
-    scale = 1 / samples.grid[box]
+    box = samples.box
+    ends = np.cumsum(samples.bins * length)
+    begin = np.concatenate([[0], ends])
+    offset, pixels = origin[box], length[box]
+    cell = begin[box] + samples.cell * pixels
+    scale = (1 / samples.grid.clip(1)).astype(np.float32)[box]
     matrices = np.zeros(begin[-1], np.float32)
     for pixel, weight in (
         (samples.low, samples.weight_low),
         (samples.high, samples.weight_high),
     ):
-        local = pixel - origin[box]
-        use = (local >= 0) & (local < length[box])
-        value = (weight * scale).astype(np.float32)
-        np.add.at(matrices, (flat + pixel)[use], value[use])
+        column = pixel - offset
+        use = np.flatnonzero((column >= 0) & (column < pixels))
+        value = weight[use].astype(np.float32) * scale[use]
+        np.add.at(matrices, (cell + column)[use], value)
     return matrices, begin
 
 
@@ -207,10 +202,25 @@ def _targets(
             h, w = mask.shape
             left = down[down_begin[a] : down_begin[b]].reshape(-1, h)
             right = across[across_begin[a] : across_begin[b]]
-            strips = (left @ mask.astype(np.float32)).reshape(b - a, -1, w)
+            strips = _multiply(left, mask).reshape(b - a, -1, w)
             right = right.reshape(b - a, -1, w).transpose(0, 2, 1)
             np.matmul(strips, right, out=soft[a:b])
     return soft
+
+
+def _multiply(
+    left: NDArray[np.float32], mask: NDArray[np.uint8]
+) -> NDArray[np.float32]:
+    """``left @ mask``; passes over most of the zeros of a banded matrix."""
+    if len(mask) <= _BAND:
+        return np.asarray(left @ mask.astype(np.float32))
+    out = np.zeros((len(left), mask.shape[1]), np.float32)
+    for start in range(0, len(mask), _BAND):
+        part = left[:, start : start + _BAND]
+        used = np.flatnonzero(part.any(1))
+        band = mask[start : start + _BAND].astype(np.float32)
+        out[used] += part[used] @ band
+    return out
 
 
 def _binarize(

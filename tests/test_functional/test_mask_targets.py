@@ -96,16 +96,36 @@ def test_targets_equal_those_of_whole_masks(kind, dtype, data):
 
 
 def test_ties_are_decided_as_by_the_kernel(monkeypatch):
-    """The exact sum matters: without it these targets would differ."""
+    """However the matrices' product is rounded, targets are the same."""
     rng = np.random.default_rng(0)
     masks = np.stack([random_mask(rng, 120, 120) for _ in range(40)])
     rows = np.arange(40)
     boxes = boxes_of([patch_from_bitmap(mask) for mask in masks])
     expected = reference(masks, boxes, rows, (28, 28)) >= 0.5
+    multiply = mask_targets._multiply
+    monkeypatch.setattr(
+        mask_targets,
+        '_multiply',
+        lambda *factors: multiply(*factors) * np.float32(1 - 2e-6),
+    )
     assert np.array_equal(ours(masks, boxes, rows, (28, 28)), expected)
+    # Without the second look these targets would differ.
     monkeypatch.setattr(mask_targets, '_UNIT', -1.0)
-    rounded = ours(masks, boxes, rows, (28, 28))
-    assert 0 < (rounded != expected).sum() < 40
+    assert (ours(masks, boxes, rows, (28, 28)) != expected).sum() > 10
+
+
+def test_large_masks_are_multiplied_in_bands(monkeypatch):
+    rng = np.random.default_rng(2)
+    masks = np.stack([random_mask(rng, 90, 80) for _ in range(20)])
+    rows = np.arange(20)
+    tight = boxes_of([patch_from_bitmap(mask) for mask in masks])
+    boxes = random_boxes(rng, tight, 90, 80, 'floats').astype(np.float32)
+    expected = reference(masks, boxes, rows, (28, 28))
+    monkeypatch.setattr(mask_targets, '_BAND', 16)
+    soft = ours(masks, boxes, rows, (28, 28), binarize=False)
+    assert np.abs(soft - expected).max() < 1e-5
+    hard = ours(masks, boxes, rows, (28, 28))
+    assert np.array_equal(hard, expected >= 0.5)
 
 
 def test_targets_by_hand():
