@@ -57,6 +57,8 @@ def explain(error: BaseException) -> str | None:
     build = _innermost_build(error)
     if build is None:
         return None
+    if not build.type:
+        return f"A {build.registry.name} in the config has no 'type': {error}"
     if build.target is None:
         # Anything else is a package that fails to import.
         known_sign = isinstance(error, KeyError) or 'Failed to get' in str(

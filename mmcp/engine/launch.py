@@ -5,6 +5,7 @@ import os
 import shlex
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,15 @@ from mmcp.engine.config import load_config
 from mmcp.engine.devices import adapt_to_devices
 from mmcp.engine.failures import explain
 from mmcp.engine.hooks.interrupt_hook import TrainingInterrupted
-from mmcp.engine.messages import say
+from mmcp.engine.messages import process_rank, say
 from mmcp.engine.options import OptionsAction, merge_options
 from mmcp.engine.starting_point import choose_checkpoint
 
 TRACEBACK_FLAG = '--traceback'
 TRACEBACK_VARIABLE = 'MMCP_TRACEBACK'
+# An error that all processes make is told by the first one: when it ends, the
+# launcher ends the others.
+HEAD_START = 5.0
 WORK_DIRS = Path('work_dirs')
 
 
@@ -151,6 +155,8 @@ def run_tool(
         message = explain(error)
         if message is None or _wants_traceback(argv):
             raise
+        if process_rank():
+            time.sleep(HEAD_START)
         say(f'error: {message}', everywhere=True)
         return 1
     return 0

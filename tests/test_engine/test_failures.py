@@ -54,6 +54,12 @@ def test_nothing_near():
     assert text.endswith("(the default scope is 'mmdet').")
 
 
+def test_missing_type():
+    text = explained(mmdet.registry.TRANSFORMS, prob=0.25)
+    assert text.startswith("A transform in the config has no 'type': ")
+    assert '0.25' in text
+
+
 def test_error_deep_in_a_model():
     text = explained(
         mmdet.registry.MODELS,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mmcp.engine import launch
 from mmcp.engine.config import UsageError
 from mmcp.engine.hooks import TrainingInterrupted
 from mmcp.engine.launch import add_shared_arguments, read_config, run_tool
@@ -38,9 +39,16 @@ def test_explained_error_is_one_line(capsys):
     assert capsys.readouterr().err == 'error: do this\n'
 
 
-def test_ranks_name_themselves(capsys, monkeypatch):
+def test_ranks_name_themselves_after_the_first(capsys, monkeypatch):
+    slept = []
+    monkeypatch.setattr(launch.time, 'sleep', slept.append)
+    assert run_tool(end_with(UsageError('do this')), []) == 1
+    assert capsys.readouterr().err == 'error: do this\n'
+    assert slept == []
+
     monkeypatch.setenv('RANK', '3')
     assert run_tool(end_with(UsageError('do this')), []) == 1
+    assert slept == [launch.HEAD_START]
     assert capsys.readouterr().err == '[rank 3] error: do this\n'
 
 
