@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mmcv.image import rescale_size
 from mmcv.transforms import RandomResize
 from mmdet.datasets.transforms import (
     FilterAnnotations,
@@ -21,6 +22,7 @@ from mmdet.structures.bbox import (
 )
 from mmdet.structures.mask import BitmapMasks, PolygonMasks
 from mmengine.registry import init_default_scope
+from scipy import stats
 
 from mmcp.datasets.transforms import ScaleJitter
 from mmcp.functional.jitter import JitterParams
@@ -428,6 +430,32 @@ def test_without_a_generator_numpys_global_state_counts():
         drawn.append([jitter.draw(results) for _ in range(3)])
     assert drawn[0] == drawn[1] != drawn[2]
     assert len(set(drawn[0])) == 3
+
+
+def test_draws_are_distributed_as_mmdetections():
+    """Two-sample Kolmogorov-Smirnov on sizes and offsets, binomial flip."""
+    rng = np.random.default_rng(0)
+    np.random.seed(0)  # noqa: NPY002
+    image = np.zeros((300, 400, 1), np.uint8)
+    init_default_scope('mmdet')
+    jitter = ScaleJitter((400, 400), (0.5, 2.0), flip_prob=0.4)
+    resize = RandomResize((400, 400), ratio_range=(0.5, 2.0), keep_ratio=True)
+    crop = RandomCrop((400, 400), allow_negative_crop=True)
+    flip = RandomFlip(prob=0.4)
+    ours = [jitter.draw(dict(img=image, sample_rng=rng)) for _ in range(3000)]
+    theirs = []
+    for _ in range(3000):
+        size = rescale_size((400, 300), resize._random_scale())[::-1]
+        margin = [max(side - 400, 0) for side in size]
+        theirs.append((*size, *crop._rand_offset(margin)))
+    drawn = np.array([(*p.resized, *p.offset) for p in ours])
+    for mine, other in zip(drawn.T, np.array(theirs).T, strict=True):
+        assert stats.ks_2samp(mine, other).pvalue > 0.01
+    for flips in (
+        sum(params.flip for params in ours),
+        sum(flip._choose_direction() is not None for _ in range(3000)),
+    ):
+        assert stats.binomtest(flips, 3000, 0.4).pvalue > 0.01
 
 
 @pytest.mark.parametrize('dtype', [np.float32, np.float64])
