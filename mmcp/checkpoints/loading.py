@@ -1,10 +1,13 @@
 """Makes mmengine open every checkpoint through our reader."""
 
+import json
 import os
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 
+import mmengine
 import torch
 from mmengine.dist import barrier, get_dist_info
 from mmengine.fileio import get_file_backend
@@ -83,7 +86,9 @@ class _Loaders:
     def load_from_torchvision(
         self, filename: str, map_location: MapLocation = None
     ) -> dict[str, Any]:
-        url = _look_up(get_torchvision_models(), filename)
+        name = filename.split('://', 1)[1]
+        url = _classic_torchvision_models().get(name)
+        url = url or _look_up(_torchvision_models(filename), filename)
         return self.load_from_http(url, map_location)
 
     def load_from_openmmlab(
@@ -169,6 +174,26 @@ def without_program(checkpoint: dict[str, Any]) -> dict[str, Any]:
     return {**checkpoint, 'meta': kept}
 
 
+def _classic_torchvision_models() -> dict[str, str]:
+    """Reads mmengine's own list, for machines without torchvision."""
+    path = Path(mmengine.__file__).parent / 'hub' / 'torchvision_0.12.json'
+    urls: dict[str, str] = (
+        json.loads(path.read_text()) if path.exists() else {}
+    )
+    return urls
+
+
+def _torchvision_models(filename: str) -> dict[str, str]:
+    try:
+        urls: dict[str, str] = get_torchvision_models()
+    except ImportError as error:
+        raise CheckpointError(
+            f'{filename} is in no list but that of torchvision, which is not '
+            'installed here.'
+        ) from error
+    return urls
+
+
 def _look_up(urls: dict[str, str], filename: str) -> str:
     name = filename.split('://', 1)[1]
     if name not in urls:
@@ -186,11 +211,21 @@ def _download(url: str) -> Path:
     if world_size > 1 and rank > 0:
         barrier()
     if not target.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(url, str(target), progress=rank == 0)
+        _fetch(url, target, progress=rank == 0)
     if world_size > 1 and rank == 0:
         barrier()
     return target
+
+
+def _fetch(url: str, target: Path, *, progress: bool) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        torch.hub.download_url_to_file(url, str(target), progress=progress)
+    except URLError as error:
+        raise CheckpointError(
+            f'{url} cannot be downloaded ({error}). If this machine has no '
+            f'network, fetch it elsewhere and put it at {target}.'
+        ) from error
 
 
 def _mmengine_home() -> Path:

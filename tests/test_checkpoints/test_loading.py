@@ -1,6 +1,7 @@
 """Tests of the loaders that mmengine is given."""
 
 import shutil
+from urllib.error import URLError
 
 import numpy as np
 import pytest
@@ -45,7 +46,8 @@ def downloads(tmp_path, monkeypatch):
     monkeypatch.setenv('MMENGINE_HOME', str(tmp_path / 'home'))
     monkeypatch.setattr(torch.hub, 'download_url_to_file', download)
     tables = {
-        'get_torchvision_models': {'resnet50': URL},
+        'get_torchvision_models': {'resnet50.imagenet1k_v2': URL},
+        '_classic_torchvision_models': {'resnet50': URL},
         'get_external_models': {'resnet50_gn': URL, 'local': 'sub/local.pth'},
         'get_mmcls_models': {'resnet50': URL},
         'get_deprecated_model_names': {'old_name': 'resnet50_gn'},
@@ -59,6 +61,7 @@ REMOTE = [
     URL,
     URL + '?token=1',
     'torchvision://resnet50',
+    'torchvision://resnet50.imagenet1k_v2',
     'modelzoo://resnet50',
     'open-mmlab://resnet50_gn',
     'openmmlab://old_name',
@@ -88,6 +91,36 @@ def test_harmless_downloads_are_loaded_once_fetched(
         {'w'} if address.startswith('mmcls') else {'backbone.w', 'head.w'}
     )
     assert len(downloads) == 1
+
+
+def test_classic_models_need_no_torchvision():
+    urls = loading._classic_torchvision_models()
+    for name in ('resnet50', 'resnet101', 'mobilenet_v2'):
+        assert urls[name].startswith('https://')
+        assert urls[name].endswith('.pth')
+
+
+def test_names_that_only_torchvision_knows(monkeypatch):
+    def fail():
+        raise ModuleNotFoundError("No module named 'torchvision'")
+
+    monkeypatch.setattr(loading, 'get_torchvision_models', fail)
+    with pytest.raises(CheckpointError, match='in no list but that of torch'):
+        CheckpointLoader.load_checkpoint('torchvision://convnext_tiny.default')
+
+
+def test_without_network(tmp_path, monkeypatch):
+    def fail(url, target, **_):
+        raise URLError('no route to host')
+
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path))
+    monkeypatch.setattr(torch.hub, 'download_url_to_file', fail)
+    target = tmp_path / 'hub' / 'checkpoints' / 'resnet.pth'
+    with pytest.raises(CheckpointError) as caught:
+        CheckpointLoader.load_checkpoint(URL)
+    message = str(caught.value)
+    assert message.startswith(f'{URL} cannot be downloaded (<urlopen error no')
+    assert message.endswith(f'put it at {target}.')
 
 
 def test_openmmlab_models_in_a_local_folder(tmp_path, downloads):
