@@ -23,6 +23,7 @@ __all__ = [
     'patch_from_box',
     'patch_from_polygons',
     'patch_from_rle',
+    'rasterise_polygons',
     'resize_patch',
     'shift_patch',
     'tighten',
@@ -185,6 +186,74 @@ def _to_coordinates(
     # Truncation is towards zero, so a negative value must lie below its goal.
     moved = np.where(moved < 0, moved - 0.75, moved)
     return list((moved / _RLE_SUBPIXELS).reshape(-1).tolist())
+
+
+def rasterise_polygons(
+    polygons: Sequence[NDArray[Any]], height: int, width: int
+) -> Patch:
+    """Rasterises the polygons of one object, exactly as pycocotools does.
+
+    :func:`patch_from_polygons` moves the origin, and where an edge passes
+    halfway between two points of pycocotools' grid, the sums that it rounds
+    may then fall to the other side: 1 pixel in 1 of 2000 random objects. Here
+    the origin stays; only columns and rows outside of the object are left
+    out, which costs up to a quarter more.
+
+    Args:
+        polygons: Parts of the object, each of shape (2 * vertices,),
+            ``x0, y0, x1, y1, ...`` in pixels, three vertices at least.
+        height: Height of the image, H.
+        width: Width of the image, W.
+
+    Returns:
+        The tight patch of the union of all parts.
+
+    Raises:
+        ValueError: If a part has fewer than three vertices or an odd number
+            of coordinates.
+    """
+    parts = [np.asarray(part, np.float64).reshape(-1) for part in polygons]
+    if any(part.size < 6 or part.size % 2 for part in parts):
+        raise ValueError(
+            'a polygon needs three vertices at least, that is an even number '
+            'of 6 or more coordinates; mark other objects as ignored instead'
+        )
+    if not parts:
+        return EMPTY
+    vertices = np.concatenate([part.reshape(-1, 2) for part in parts])
+    size = width, height
+    # A pixel more each way, for pycocotools' rounding.
+    low = np.clip(np.floor(vertices.min(0)) - 1, 0, size)
+    high = np.clip(np.ceil(vertices.max(0)) + 1, 0, size)
+    (x0, y0), (x1, y1) = low.astype(int).tolist(), high.astype(int).tolist()
+    if x1 <= x0 or y1 <= y0:
+        return EMPTY
+    rles = coco_mask.frPyObjects([part.tolist() for part in parts], y1, x1)
+    whole = coco_mask.merge(rles)['counts']
+    cut = _drop_zeros(whole, x0 * y1)
+    bitmap = coco_mask.decode({'size': [y1, x1 - x0], 'counts': cut})[y0:]
+    return tighten(Patch(x0, y0, np.ascontiguousarray(bitmap)))
+
+
+def _drop_zeros(counts: bytes, pixels: int) -> bytes:
+    """Shortens the first run of a compressed encoding, which is of zeros.
+
+    No other run is stored relative to the first one. A number is stored in
+    groups of 5 bits, the lowest first; bit 5 of a group says that another
+    follows, and bit 4 of the last one is the sign.
+    """
+    run, groups = 0, 0
+    for groups, byte in enumerate(counts, 1):
+        run |= (byte - 48 & 31) << 5 * (groups - 1)
+        if not byte - 48 & 32:
+            break
+    run -= pixels
+    first = bytearray()
+    while run > 15:
+        first.append((run & 31 | 32) + 48)
+        run >>= 5
+    first.append(run + 48)
+    return bytes(first) + counts[groups:]
 
 
 def patch_from_rle(rle: dict[str, Any]) -> Patch:
