@@ -187,25 +187,30 @@ def _resized_window(image: NDArray[Any], params: JitterParams) -> NDArray[Any]:
     OpenCV's bilinear resize of a part of the image equals that part of the
     resized image if the part begins at the place of an output pixel's edge.
     """
-    (y0, y1), (source_y0, source_y1) = _span(params, 0)
-    (x0, x1), (source_x0, source_x1) = _span(params, 1)
+    (y, source_y0, source_y1), (x, source_x0, source_x1) = (
+        _span(params, axis) for axis in (0, 1)
+    )
     part = image[source_y0:source_y1, source_x0:source_x1]
+    fx, fy = params.scale_factor
+    expected = round(part.shape[0] * fy), round(part.shape[1] * fx)
     resized: NDArray[Any]
-    if part.shape[:2] == params.image_size:
-        resized = cv2.resize(part, params.resized[::-1])
+    if part.shape[:2] in (params.image_size, expected):
+        # OpenCV ignores the factors where they do not change the size.
+        resized = cv2.resize(image, params.resized[::-1])
+        y, x = params.offset
     else:
         # Without a size OpenCV takes the factors as they are.
-        fx, fy = params.scale_factor
         resized = cv2.resize(part, None, fx=fx, fy=fy)
-    return resized[y0:y1, x0:x1]
+    height, width = params.window
+    return resized[y : y + height, x : x + width]
 
 
-def _span(
-    params: JitterParams, axis: int
-) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Half-open ranges of the window in the resized part, and of the part.
+def _span(params: JitterParams, axis: int) -> tuple[int, int, int]:
+    """Which part of the input gives the window, along y (0) or x (1).
 
-    Both along one axis, 0 for y and 1 for x.
+    Returns:
+        Where the window begins in the resized part, and the half-open range
+        of the part in the input.
     """
     size, resized = params.image_size[axis], params.resized[axis]
     begin, length = params.offset[axis], params.window[axis]
@@ -214,7 +219,7 @@ def _span(
     # Two pixels more: the neighbour that the last one is mixed with, and a
     # size that OpenCV rounds down.
     source_stop = min(int(np.ceil((begin + length) * step)) + 2, size)
-    return (begin - start, begin - start + length), (source_start, source_stop)
+    return begin - start, source_start, source_stop
 
 
 def _aligned_start(begin: int, step: float) -> tuple[int, int]:

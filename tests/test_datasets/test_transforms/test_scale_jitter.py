@@ -187,7 +187,9 @@ def test_box_data_matches_mmdetection(params, seed):
 
 
 def star(rng, center, radius):
-    angles = np.sort(rng.uniform(0, 2 * np.pi, rng.integers(5, 12)))
+    # MMDetection cuts loops off self-crossing polygons, so make none.
+    count = rng.integers(5, 12)
+    angles = (np.arange(count) + rng.uniform(0, 0.9)) * 2 * np.pi / count
     radii = radius * rng.uniform(0.6, 1, len(angles))
     points = np.stack([np.cos(angles), np.sin(angles)], 1) * radii[:, None]
     return (points + center).reshape(-1)
@@ -244,8 +246,9 @@ def test_polygons_match_mmdetections_polygons(seed, ratio, place, flip):
         )
         mask = ours['gt_masks'][row].to_ndarray()[0]
         expected = theirs['gt_masks'][other].to_bitmap().masks[0]
-        if expected.sum() > 100:
-            assert iou(mask, expected) >= 0.99
+        # IoU 0.99 but for single pixels, where coordinates are rounded.
+        different = np.count_nonzero(mask != expected)
+        assert different <= 0.01 * np.count_nonzero(mask | expected) + 3
     # What only they keep has a box in the crop and not a pixel.
     assert all(
         not theirs['gt_masks'][row].to_bitmap().masks.any()
