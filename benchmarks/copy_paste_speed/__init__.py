@@ -1,0 +1,1 @@
+"""What ``benchmarks/copy_paste.py`` measures, and how."""
