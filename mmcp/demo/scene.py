@@ -17,7 +17,7 @@ Rng = np.random.Generator
 Array = NDArray[np.float64]
 Owners = NDArray[np.int32]
 
-DIAMETERS = (16.0, 120.0)  # pixels, of the circle around an object
+DIAMETERS = (20.0, 120.0)  # pixels, of the circle around an object
 MIN_INSIDE = 0.6  # of an object's area that the image border must leave
 MIN_VISIBLE = 0.4  # of that part, that later objects must leave
 MIN_AREA = 30  # visible pixels

@@ -21,7 +21,9 @@ def adapt_to_devices(cfg: Config) -> None:
     :func:`separate_ranks`. Without a GPU the backend becomes gloo, the
     process group is set up here (mmengine would select a CUDA device first),
     the model wrapper gets no device, and synchronised batch norm, which has
-    no CPU version, becomes batch norm.
+    no CPU version, becomes batch norm. A single process has nobody to
+    synchronise with (``MMSyncBN`` could not even be built), so there it
+    becomes batch norm on a GPU, too; the parameters keep their names.
 
     Args:
         cfg: The config, with ``launcher``; changed in place.
@@ -29,10 +31,12 @@ def adapt_to_devices(cfg: Config) -> None:
     Raises:
         UsageError: If there is no GPU and the launcher needs one.
     """
-    if cfg.get('launcher', 'none') != 'none':
-        separate_ranks(cfg)
-        if get_device() == 'cpu':
-            _adapt_processes_to_cpu(cfg)
+    if cfg.get('launcher', 'none') == 'none':
+        _replace_sync_batch_norm(cfg.model)
+        return
+    separate_ranks(cfg)
+    if get_device() == 'cpu':
+        _adapt_processes_to_cpu(cfg)
 
 
 def separate_ranks(cfg: Config) -> None:

@@ -23,16 +23,12 @@ __all__ = [
     'patch_from_box',
     'patch_from_polygons',
     'patch_from_rle',
-    'rasterise_polygons',
     'resize_patch',
     'shift_patch',
     'tighten',
     'unpack_patches',
     'write_patch',
 ]
-
-# pycocotools rasterises on a grid five times finer than the pixels.
-_RLE_SUBPIXELS = 5.0
 
 
 class Patch(NamedTuple):
@@ -137,67 +133,9 @@ def patch_from_polygons(
     """Rasterises the polygons of one object inside their box.
 
     Equal, pixel for pixel, to decoding them with pycocotools on the whole
-    canvas: vertices are first snapped to the grid on which pycocotools
-    rasterises, so moving the origin cannot change a rounding.
-
-    Args:
-        polygons: Parts of the object, each of shape (2 * vertices,),
-            ``x0, y0, x1, y1, ...`` in pixels, three vertices at least.
-        height: Height of the image, H.
-        width: Width of the image, W.
-
-    Returns:
-        The tight patch of the union of all parts.
-
-    Raises:
-        ValueError: If a part has fewer than three vertices or an odd number
-            of coordinates.
-    """
-    parts = [np.asarray(part, np.float64).reshape(-1) for part in polygons]
-    for part in parts:
-        if part.size < 6 or part.size % 2:
-            raise ValueError(
-                'a polygon needs three vertices at least, that is an even '
-                f'number of 6 or more coordinates, but one has {part.size}; '
-                'mark such an object as ignored instead'
-            )
-    if not parts:
-        return EMPTY
-    # int() as in C: pycocotools truncates towards zero after adding 0.5.
-    grids = [np.trunc(part * _RLE_SUBPIXELS + 0.5) for part in parts]
-    vertices = np.concatenate([grid.reshape(-1, 2) for grid in grids])
-    low = np.floor(vertices.min(0) / _RLE_SUBPIXELS).astype(int)
-    high = np.ceil(vertices.max(0) / _RLE_SUBPIXELS).astype(int) + 1
-    x0, y0 = np.clip(low, 0, (width, height)).tolist()
-    x1, y1 = np.clip(high, 0, (width, height)).tolist()
-    if x1 <= x0 or y1 <= y0:
-        return EMPTY
-    shifted = [_to_coordinates(grid, x0, y0) for grid in grids]
-    rles = coco_mask.frPyObjects(shifted, y1 - y0, x1 - x0)
-    bitmap = np.ascontiguousarray(coco_mask.decode(coco_mask.merge(rles)))
-    return tighten(Patch(x0, y0, bitmap))
-
-
-def _to_coordinates(
-    grid: NDArray[np.float64], x0: int, y0: int
-) -> list[float]:
-    """Coordinates that pycocotools rounds to ``grid`` minus the origin."""
-    moved = grid.reshape(-1, 2) - np.array([x0, y0]) * _RLE_SUBPIXELS
-    # Truncation is towards zero, so a negative value must lie below its goal.
-    moved = np.where(moved < 0, moved - 0.75, moved)
-    return list((moved / _RLE_SUBPIXELS).reshape(-1).tolist())
-
-
-def rasterise_polygons(
-    polygons: Sequence[NDArray[Any]], height: int, width: int
-) -> Patch:
-    """Rasterises the polygons of one object, exactly as pycocotools does.
-
-    :func:`patch_from_polygons` moves the origin, and where an edge passes
-    halfway between two points of pycocotools' grid, the sums that it rounds
-    may then fall to the other side: 1 pixel in 1 of 2000 random objects. Here
-    the origin stays; only columns and rows outside of the object are left
-    out, which costs up to a quarter more.
+    canvas. The origin stays: were it moved, an edge that passes halfway
+    between two points of pycocotools' grid could be rounded to the other
+    side. Only columns and rows outside of the object are left out.
 
     Args:
         polygons: Parts of the object, each of shape (2 * vertices,),

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from mmcp.functional.patches import (
     Patch,
     patch_from_bitmap,
+    patch_from_polygons,
     patch_from_rle,
-    rasterise_polygons,
     tighten,
 )
 from mmcp.structures.polygons import Polygons
@@ -114,7 +114,7 @@ class MaskItems:
         if isinstance(item, Patch):
             return binary(tighten(item))
         if isinstance(item, Polygons):
-            return rasterise_polygons(item.parts, *self.size)
+            return patch_from_polygons(item.parts, *self.size)
         # Else the bitmap would keep a whole canvas alive.
         return owned(patch_from_rle(item))
 

@@ -15,7 +15,7 @@ from mmcp.demo import sample as sample_module
 from mmcp.demo.categories import CATEGORIES
 
 # Of seed 0. When it changes, raise `mmcp.demo.sample.VERSION`.
-CHECKSUM = 'b518c7104b5729d860ec018dc21e8679c99230e16bfa651d3591f0ae54111fc0'
+CHECKSUM = 'f228eaece76ce32fd89eb9778509c7a663f57bdf751499752cf6ce5311f1d41d'
 
 
 def digest(root):

@@ -39,11 +39,14 @@ def make(**options):
     return Config(dict(model=model, **options))
 
 
-def test_one_process_is_left_alone(device, joined):
-    cfg = make(launcher='none')
+@pytest.mark.parametrize('options', [{}, dict(launcher='none')])
+def test_one_process_has_nobody_to_synchronise_with(device, joined, options):
+    cfg = make(**options)
     before = cfg.pretty_text
     adapt_to_devices(cfg)
-    assert cfg.pretty_text == before
+    assert 'SyncBN' in before
+    expected = before.replace('MMSyncBN', 'BN').replace('SyncBN', 'BN')
+    assert cfg.pretty_text == expected
     assert joined == []
 
 

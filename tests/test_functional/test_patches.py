@@ -15,7 +15,6 @@ from mmcp.functional.patches import (
     patch_from_box,
     patch_from_polygons,
     patch_from_rle,
-    rasterise_polygons,
     resize_patch,
     shift_patch,
     tighten,
@@ -232,7 +231,7 @@ class TestRasterisePolygons:
             center = rng.uniform(-20, 320, 2)
             points = rng.normal(center, side, (rng.integers(3, 10), 2))
             parts.append(np.round(points, rng.integers(3)).ravel())
-        patch = rasterise_polygons(parts, height, width)
+        patch = patch_from_polygons(parts, height, width)
         expected = decode(parts, height, width)
         assert np.array_equal(full(patch, height, width), expected)
         assert patch.extent == patch_from_bitmap(expected).extent
@@ -241,16 +240,16 @@ class TestRasterisePolygons:
         # Of COCO's image 434177; moving the origin changes one pixel.
         part = [129.16, 235.4, 123.53, 225.07, 127.29, 219.43, 138.08, 213.33]
         expected = decode([part], 480, 640)
-        patch = rasterise_polygons([part], 480, 640)
+        patch = patch_from_polygons([part], 480, 640)
         assert np.array_equal(full(patch, 480, 640), expected)
 
     def test_nothing(self):
-        assert rasterise_polygons([], HEIGHT, WIDTH).area == 0
+        assert patch_from_polygons([], HEIGHT, WIDTH).area == 0
         beyond = np.array([90.0, 90, 99, 90, 99, 99])
-        assert rasterise_polygons([beyond], HEIGHT, WIDTH).area == 0
-        assert rasterise_polygons([-beyond], HEIGHT, WIDTH).area == 0
+        assert patch_from_polygons([beyond], HEIGHT, WIDTH).area == 0
+        assert patch_from_polygons([-beyond], HEIGHT, WIDTH).area == 0
 
     @pytest.mark.parametrize('size', [4, 7])
     def test_broken(self, size):
         with pytest.raises(ValueError, match='three vertices'):
-            rasterise_polygons([np.arange(size)], HEIGHT, WIDTH)
+            patch_from_polygons([np.arange(size)], HEIGHT, WIDTH)

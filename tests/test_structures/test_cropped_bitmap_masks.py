@@ -153,7 +153,7 @@ class TestLaziness:
     def rasterised(self, monkeypatch):
         """Rows that were rasterised, as polygons or as encodings."""
         seen = []
-        for name in ('rasterise_polygons', 'patch_from_rle'):
+        for name in ('patch_from_polygons', 'patch_from_rle'):
             _record(monkeypatch, f'mmcp.structures.mask_items.{name}', seen)
         return seen
 
@@ -166,7 +166,7 @@ class TestLaziness:
         assert rasterised == ['patch_from_rle'] * 2
         masks.patches([1])
         masks.patches(np.array([1]))
-        assert rasterised[2:] == ['rasterise_polygons']
+        assert rasterised[2:] == ['patch_from_polygons']
         masks.areas, masks.to_ndarray(), masks.rasterised(), masks[1].areas
         assert len(rasterised) == 3
 
@@ -631,7 +631,7 @@ class TestMaskTargets:
         seen = []
         _record(
             monkeypatch,
-            'mmcp.structures.mask_items.rasterise_polygons',
+            'mmcp.structures.mask_items.patch_from_polygons',
             seen,
         )
         masks = CroppedBitmapMasks([Polygons([TRIANGLE])] * 5, *SIZE)
