@@ -40,12 +40,14 @@ model = dict(
             num_classes=10,
         ),
         mask_head=dict(
-            norm_cfg=dict(type='GN', num_groups=8), num_classes=10
+            conv_out_channels=32,
+            norm_cfg=dict(type='GN', num_groups=8),
+            num_classes=10,
         ),
     ),
     train_cfg=dict(
         rpn_proposal=dict(nms_pre=500, max_per_img=150),
-        rcnn=dict(sampler=dict(num=64, pos_fraction=0.5)),
+        rcnn=dict(sampler=dict(num=48, pos_fraction=0.5)),
     ),
     test_cfg=dict(
         rpn=dict(nms_pre=500, max_per_img=200),
@@ -53,7 +55,7 @@ model = dict(
     ),
 )
 
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=1200, val_interval=400)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=1200, val_interval=600)
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),

@@ -43,8 +43,8 @@ class CopyPasteDataset:
         copy_paste: Arguments of :class:`mmcp.CopyPaste`. Defaults to None.
         source_pipeline: Transforms of every source sample after the cache, so
             that the cache may hold decoded images (jitter here) or jittered
-            ones (jitter in the source's own pipeline). Defaults to None.
-        pipeline: What follows the pasting. Defaults to
+            ones (jitter in the source's own pipeline). Defaults to ().
+        pipeline: What follows the pasting. Defaults to None, meaning
             ``[dict(type='mmcp.PackDetInputs')]``.
         prob: Probability that a source image is used at all; otherwise none
             is loaded. Defaults to 1.0.

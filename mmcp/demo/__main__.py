@@ -12,8 +12,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Make or check the sample.
 
     Args:
-        argv: Arguments without the program's name. Defaults to those of the
-            command line.
+        argv: Arguments without the program's name. Defaults to None, those of
+            the command line.
 
     Returns:
         Exit status: 0 when the sample keeps its promises, otherwise 1.

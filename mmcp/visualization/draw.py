@@ -48,7 +48,7 @@ def draw_instances(
             colour of their label.
         boxes: Shape (M, 4), `xyxy` in pixels of `image`.
         labels: Shape (M,), integers from 0. A negative one means ignored and
-            is drawn in gray without a name. Defaults to 0, 1, 2 ...
+            is drawn in gray without a name. Defaults to None, 0, 1, 2 ...
         scores: Shape (M,), in [0, 1], written behind the name.
         class_names: Name of each label, written unless the instance is tiny.
             None are written by default.

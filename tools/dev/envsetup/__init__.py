@@ -1,0 +1,1 @@
+"""The parts of ``setup_env.py``: pure standard library, no third parties."""
