@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from copy_paste_speed.pipelines import SIZE
-from copy_paste_speed.scenes import SceneMaker
 from mmdet.structures.mask import BitmapMasks
 
+from copy_paste_speed.pipelines import SIZE
+from copy_paste_speed.scenes import SceneMaker
 from mmcp.structures import CroppedBitmapMasks, Polygons
 
 OBJECTS = 20

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
 from copy_paste_speed.albumentationsx import AlbumentationsXPaste
 from copy_paste_speed.images import Images
 from copy_paste_speed.loading import BATCH, WORKERS, measure_loaders

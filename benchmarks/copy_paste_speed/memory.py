@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from mmengine.dataset import pseudo_collate
+
 from copy_paste_speed.images import Images
 from copy_paste_speed.mask_head import make_inputs, make_targets
 from copy_paste_speed.packets import round_trip
@@ -21,7 +23,6 @@ from copy_paste_speed.pipelines import (
     run_on_one_core,
 )
 from copy_paste_speed.scenes import SceneMaker
-from mmengine.dataset import pseudo_collate
 
 BATCH = 4
 _FOLDER = Path(__file__).resolve().parents[1]

@@ -8,8 +8,9 @@ import cv2
 import mmdet.datasets  # noqa: F401  (registers)
 import numpy as np
 import torch
-from copy_paste_speed.images import Images
 from mmengine.registry import DATASETS, init_default_scope
+
+from copy_paste_speed.images import Images
 
 MMDET = 'MMDetection'
 OURS = 'mmcp'

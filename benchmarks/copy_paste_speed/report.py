@@ -5,10 +5,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import matplotlib
-from copy_paste_speed.pipelines import MMDET, OURS
-from copy_paste_speed.targets import targets_of
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from copy_paste_speed.pipelines import MMDET, OURS
+from copy_paste_speed.targets import targets_of
 
 Result = dict[str, Any]
 

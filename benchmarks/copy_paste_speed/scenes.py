@@ -7,13 +7,13 @@ from typing import Any
 
 import cv2
 import numpy as np
-from copy_paste_speed.images import Images
-from copy_paste_speed.pipelines import SIZE
 from mmdet.datasets.transforms import CopyPaste as MMDetCopyPaste
 from mmdet.structures.bbox import HorizontalBoxes
 from mmdet.structures.mask import PolygonMasks
 from numpy.typing import NDArray
 
+from copy_paste_speed.images import Images
+from copy_paste_speed.pipelines import SIZE
 from mmcp.datasets.transforms import CopyPaste
 from mmcp.structures import CroppedBitmapMasks, Polygons
 
@@ -131,7 +131,7 @@ class SceneMaker:
 
 
 def _outlines_on_canvas(content: dict[str, Any]) -> list[Parts]:
-    """Polygons of all ordinary objects, their images enlarged to the canvas."""
+    """Polygons of all ordinary objects, images enlarged to the canvas."""
     factor = {
         image['id']: SIZE / max(image['width'], image['height'])
         for image in content['images']
