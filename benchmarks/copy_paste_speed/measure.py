@@ -1,6 +1,5 @@
 """All measurements, each a plain dict that goes to JSON."""
 
-from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,7 +78,6 @@ def measure_samples(images: Images, amount: Amount) -> Result:
         For each peer ``made`` (decoded to packed), ``arrived`` (with a round
         trip through pickle and the masks' areas) and ``megabytes``.
     """
-    sizes: dict[str, list[int]] = defaultdict(list)
     peers = []
     for name, make in MAKERS.items():
         dataset = make(images)
@@ -92,21 +90,21 @@ def measure_samples(images: Images, amount: Amount) -> Result:
                 name,
                 stages,
                 make_repeatable,
-                warm_up=CACHE_SIZE if cached else 3,
-                watch=lambda s, n=name: sizes[n].append(packed_bytes(s)),
+                warm_up=CACHE_SIZE if cached else 5,
+                watch=packed_bytes,
             )
         )
-    times = alternate(peers, amount.samples)
+    times = alternate(peers, amount.samples, apart=True)
     result = {}
     for name, taken in times.items():
-        counted = np.array(sizes[name][-amount.samples :]) / 1e6
+        sizes = np.array(taken.watched) / 1e6
         result[name] = {
             'made': summary(taken, 0),
             'arrived': summary(taken),
             'megabytes': {
-                'median': float(np.median(counted)),
-                'mean': float(counted.mean()),
-                'max': float(counted.max()),
+                'median': float(np.median(sizes)),
+                'mean': float(sizes.mean()),
+                'max': float(sizes.max()),
             },
         }
     return result

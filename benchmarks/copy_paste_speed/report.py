@@ -89,7 +89,7 @@ def _preface(setting: Result) -> str:
         f'({setting["cpu"]}), {versions}. The machine had '
         f'{setting["cores"]} cores and a load of {setting["load"]:.1f} from '
         'other work.\n\n'
-        'All peers of a table took turns in one process. Times are '
+        'All peers of a table took turns, one at a time. Times are '
         'milliseconds on the core (CPU time of the process, which runs one '
         'thread), which equal those on the clock when nothing else runs; the '
         'column `clock` has the median on the clock.\n'
@@ -109,7 +109,10 @@ def _times(name: str, times: Result, base: float) -> list[str]:
 
 def _samples(samples: Result) -> str:
     head = ['', 'median', 'mean', 'p95', 'clock', 'speed']
-    text = '## Whole sample\n\nFrom reading two JPEGs to the packed sample.\n'
+    text = (
+        '## Whole sample\n\nFrom reading two JPEGs to the packed sample, each '
+        'way in a process of its own, as in a worker.\n'
+    )
     for key, what in (
         ('made', 'Made:'),
         (

@@ -1,8 +1,9 @@
 """Times several ways of doing the same thing, alternating, on one core."""
 
+import multiprocessing
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,8 @@ class Peer:
         prepare: Makes the first stage's argument from the number of the
             repetition; not timed. Defaults to the number itself.
         warm_up: Repetitions before the first that counts. Defaults to 2.
-        watch: Receives what the first stage returned; not timed.
+        watch: Says something about what the first stage returned; not timed.
+            Defaults to None.
     """
 
     name: str
@@ -52,53 +54,116 @@ class Times:
         cpu: Time on the core, shape (repetitions, stages). On a quiet machine
             it is the wall time, and neighbours do not disturb it.
         wall: Time on the clock, same shape.
+        watched: What ``watch`` said in each repetition.
     """
 
     cpu: NDArray[np.float64]
     wall: NDArray[np.float64]
+    watched: list[Any] = field(default_factory=list)
 
 
-def alternate(peers: Sequence[Peer], repeats: int) -> dict[str, Times]:
+def alternate(
+    peers: Sequence[Peer], repeats: int, apart: bool = False
+) -> dict[str, Times]:
     """Times peers in turns, so that a busy machine disturbs all alike.
 
     Args:
         peers: The peers; their order rotates from turn to turn.
         repeats: Repetitions that count. Repetition ``k`` of every peer gets
             the same number ``k``.
+        apart: Whether each peer runs in a process of its own, one at a time.
+            What one leaves in the memory allocator then helps no other.
+            Needs ``fork``. Defaults to False.
 
     Returns:
         The times by name.
     """
+    runners = {p.name: _Child(p) if apart else _Here(p) for p in peers}
     for peer in peers:
         for number in range(peer.warm_up):
-            _run(peer, number)
-    taken: dict[str, list[NDArray[np.float64]]] = {p.name: [] for p in peers}
+            runners[peer.name].run(number)
+    names = [peer.name for peer in peers]
+    taken: dict[str, list[_Taken]] = {name: [] for name in names}
     for number in range(repeats):
-        turn = number % len(peers)
-        for peer in [*peers[turn:], *peers[:turn]]:
-            taken[peer.name].append(_run(peer, number))
-    stacked = {name: np.stack(rows, 1) for name, rows in taken.items()}
-    return {name: Times(*both) for name, both in stacked.items()}
+        turn = number % len(names)
+        for name in [*names[turn:], *names[:turn]]:
+            taken[name].append(runners[name].run(number))
+    for runner in runners.values():
+        runner.close()
+    return {name: _stack(rows) for name, rows in taken.items()}
 
 
-def _run(peer: Peer, number: int) -> NDArray[np.float64]:
-    """Milliseconds of all stages: row 0 on the core, row 1 on the clock."""
-    value = peer.prepare(number)
-    first = None
-    taken = []
-    for place, stage in enumerate(peer.stages):
-        cpu, wall = time.process_time(), time.perf_counter()
-        value = stage(value)
-        cpu = (time.process_time() - cpu) * 1e3
-        wall = (time.perf_counter() - wall) * 1e3
-        if isinstance(value, Elsewhere):
-            cpu, wall = value.cpu, value.wall
-        taken.append((cpu, wall))
-        if place == 0:
-            first = value
-    if peer.watch is not None:
-        peer.watch(first)
-    return np.array(taken).T
+@dataclass(frozen=True)
+class _Taken:
+    """Milliseconds of all stages in one repetition, and what was watched."""
+
+    cpu: list[float]
+    wall: list[float]
+    watched: Any
+
+
+def _stack(rows: Sequence[_Taken]) -> Times:
+    return Times(
+        np.array([row.cpu for row in rows]),
+        np.array([row.wall for row in rows]),
+        [row.watched for row in rows],
+    )
+
+
+class _Here:
+    """Runs a peer in this process."""
+
+    def __init__(self, peer: Peer) -> None:
+        self.peer = peer
+
+    def run(self, number: int) -> _Taken:
+        """Runs one repetition."""
+        value = self.peer.prepare(number)
+        cpu, wall, watched = [], [], None
+        for place, stage in enumerate(self.peer.stages):
+            on_core, on_clock = time.process_time(), time.perf_counter()
+            value = stage(value)
+            on_core = (time.process_time() - on_core) * 1e3
+            on_clock = (time.perf_counter() - on_clock) * 1e3
+            if isinstance(value, Elsewhere):
+                on_core, on_clock = value.cpu, value.wall
+            cpu.append(on_core)
+            wall.append(on_clock)
+            if place == 0 and self.peer.watch is not None:
+                watched = self.peer.watch(value)
+        return _Taken(cpu, wall, watched)
+
+    def close(self) -> None:
+        """Nothing to end."""
+
+
+class _Child:
+    """Runs a peer in a process of its own."""
+
+    def __init__(self, peer: Peer) -> None:
+        context = multiprocessing.get_context('fork')
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(
+            target=_serve, args=(_Here(peer), theirs), daemon=True
+        )
+        self.process.start()
+        theirs.close()
+
+    def run(self, number: int) -> _Taken:
+        """Lets the child run one repetition and waits for it."""
+        self.pipe.send(number)
+        taken: _Taken = self.pipe.recv()
+        return taken
+
+    def close(self) -> None:
+        """Ends the child."""
+        self.pipe.send(None)
+        self.process.join()
+
+
+def _serve(runner: _Here, pipe: Any) -> None:
+    while (number := pipe.recv()) is not None:
+        pipe.send(runner.run(number))
 
 
 def summary(times: Times, stages: slice | int = slice(None)) -> dict[str, Any]:

@@ -67,27 +67,40 @@ def test_peers_take_turns_and_warm_up():
     assert times['a'].cpu.shape == times['b'].wall.shape == (3, 1)
 
 
+def _spend(value):
+    begin = time.process_time()
+    while time.process_time() - begin < 0.002:
+        pass
+    return value + 1
+
+
 def test_stages_receive_the_result_before_and_are_timed_apart():
     seen = []
-
-    def spend(value):
-        begin = time.process_time()
-        while time.process_time() - begin < 0.002:
-            pass
-        return value + 1
-
     peer = Peer(
         'a',
-        [spend, lambda v: seen.append(v) or v, spend],
+        [_spend, lambda v: seen.append(v) or v, _spend],
         prepare=lambda n: 10 * n,
         warm_up=0,
-        watch=lambda first: seen.append(('first', first)),
+        watch=lambda first: f'first {first}',
     )
     times = alternate([peer], 2)['a']
-    assert seen == [1, ('first', 1), 11, ('first', 11)]
+    assert seen == [1, 11]
+    assert times.watched == ['first 1', 'first 11']
     assert (times.cpu[:, 0] >= 2).all()
     assert (times.cpu[:, 2] >= 2).all()
     assert (times.cpu[:, 1] < times.cpu[:, 0]).all()
+
+
+def test_peers_apart_have_a_process_each():
+    def peer(name):
+        return Peer(name, [_spend], watch=lambda value: (os.getpid(), value))
+
+    times = alternate([peer('a'), peer('b')], 2, apart=True)
+    pids = {n: {pid for pid, _ in t.watched} for n, t in times.items()}
+    assert len(pids['a']) == len(pids['b']) == 1
+    assert len(pids['a'] | pids['b'] | {os.getpid()}) == 3
+    assert [value for _, value in times['b'].watched] == [1, 2]
+    assert (times['a'].cpu >= 2).all()
 
 
 def test_preparing_is_not_timed():
