@@ -292,10 +292,12 @@ def _cut(patch: Patch, union: Patch) -> Patch | None:
     over = union.bitmap[y0 - uy : y1 - uy, x0 - ux : x1 - ux]
     px, py = patch.x, patch.y
     under = patch.bitmap[y0 - py : y1 - py, x0 - px : x1 - px]
-    if not cv2.countNonZero(cv2.bitwise_and(under, under, mask=over)):
+    hidden = over != 0
+    # Not cv2's binary operations: through Python they cost milliseconds.
+    if not np.any(under * hidden):
         return None
     bitmap = patch.bitmap.copy()
-    bitmap[y0 - py : y1 - py, x0 - px : x1 - px][over != 0] = 0
+    bitmap[y0 - py : y1 - py, x0 - px : x1 - px] *= ~hidden
     return tighten(patch._replace(bitmap=bitmap))
 
 
