@@ -83,9 +83,14 @@ def _constants(tree: ast.Module) -> dict[str, ast.expr]:
     """Values of the module's plain assignments, by name."""
     found = {}
     for node in tree.body:
-        if isinstance(node, ast.Assign) and len(node.targets) == 1:
-            target = node.targets[0]
-            if isinstance(target, ast.Name):
+        if isinstance(node, ast.Assign):
+            targets = node.targets
+        elif isinstance(node, ast.AnnAssign):
+            targets = [node.target]
+        else:
+            continue
+        for target in targets:
+            if isinstance(target, ast.Name) and node.value is not None:
                 found[target.id] = node.value
     return found
 

@@ -129,13 +129,38 @@ def _environment(extra: Mapping[str, str]) -> dict[str, str]:
 
 def _stop(process: 'subprocess.Popen[str]') -> None:
     """Ends a command and its children; ninja tidies up on SIGINT."""
-    for stop in (signal.SIGINT, signal.SIGKILL):
+    for number in (signal.SIGINT, signal.SIGKILL):
         try:
-            os.killpg(process.pid, stop)
-            deadline = time.monotonic() + PATIENCE_SECONDS
-            while time.monotonic() < deadline:
-                process.poll()
-                os.killpg(process.pid, 0)
-                time.sleep(0.05)
+            os.killpg(process.pid, number)
         except ProcessLookupError:
             return
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            process.poll()
+            if not _is_running(process.pid):
+                return
+            time.sleep(0.05)
+
+
+def _is_running(group: int) -> bool:
+    """Tells whether a process group does anything still.
+
+    Zombies do not: containers often have no init process that would reap
+    them, so that the group itself stays.
+    """
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    stats = [*Path('/proc').glob('[0-9]*/stat')]
+    return not stats or any(_is_active(stat, group) for stat in stats)
+
+
+def _is_active(stat: Path, group: int) -> bool:
+    try:
+        text = stat.read_text(encoding='utf-8', errors='replace')
+    except OSError:  # It has ended just now.
+        return False
+    # The name, in parentheses, may hold anything.
+    state, _, its_group = text.rpartition(')')[2].split()[:3]
+    return int(its_group) == group and state != 'Z'
