@@ -2,7 +2,16 @@
 
 from mmcp.datasets.transforms.copy_paste import CopyPaste
 from mmcp.datasets.transforms.load_annotations import LoadAnnotations
+from mmcp.datasets.transforms.load_cutouts import LoadCutouts
 from mmcp.datasets.transforms.pack_det_inputs import PackDetInputs
+from mmcp.datasets.transforms.place_cutouts import PlaceCutouts
 from mmcp.datasets.transforms.scale_jitter import ScaleJitter
 
-__all__ = ['CopyPaste', 'LoadAnnotations', 'PackDetInputs', 'ScaleJitter']
+__all__ = [
+    'CopyPaste',
+    'LoadAnnotations',
+    'LoadCutouts',
+    'PackDetInputs',
+    'PlaceCutouts',
+    'ScaleJitter',
+]
