@@ -9,12 +9,16 @@ holds up to 369 objects, so the difference matters here.
 import contextlib
 import io
 import json
+import threading
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
+
+# pycocotools prints, and ``sys.stdout`` belongs to the whole process.
+_QUIET = threading.Lock()
 
 
 def coco_ap(
@@ -40,7 +44,7 @@ def coco_ap(
         for detection in detections:
             # Areas are to be those of the masks, not of the boxes.
             detection.pop('bbox', None)
-    with contextlib.redirect_stdout(io.StringIO()):
+    with _QUIET, contextlib.redirect_stdout(io.StringIO()):
         truth = COCO(str(ann_file))
         evaluation = COCOeval(truth, truth.loadRes(detections), iou_type)
         evaluation.params.maxDets = [max_dets]

@@ -1,5 +1,6 @@
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -103,6 +104,15 @@ def test_coco_ap_of_shifted_mask_depends_on_the_threshold(tmp_path):
 def test_coco_ap_without_detections_is_zero(tmp_path):
     truth, results = _write_coco(tmp_path, [_square_mask(8, 1, 1, 4)], [])
     assert coco_ap(truth, results, 'segm', 300)['ap'] == 0.0
+
+
+def test_coco_ap_in_threads_gives_standard_output_back(tmp_path):
+    masks = _grid_of_masks(20)
+    files = _write_coco(tmp_path, masks, [(m, 0.9) for m in masks])
+    stdout = sys.stdout
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: coco_ap(*files, 'segm', 300), range(40)))
+    assert sys.stdout is stdout
 
 
 def _write_scalars(folder, stamp, records):
