@@ -161,7 +161,7 @@ def _measure_scenario(
                 ),
             )
         )
-    times = alternate(peers, amount.scenes)
+    times = alternate(peers, amount.scenes, apart=True)
     result = {
         MMDET: summary(times[MMDET]),
         f'{MMDET}, bitmaps given': summary(times[MMDET], 1),
@@ -200,7 +200,7 @@ def measure_targets(
         Peer(name, [make_targets], lambda _, i=value: i)
         for name, value in inputs.items()
     ]
-    times = alternate(peers, amount.targets)
+    times = alternate(peers, amount.targets, apart=True)
     return {
         'objects': OBJECTS,
         'boxes': BOXES,

@@ -13,8 +13,13 @@ from copy_paste_speed.targets import targets_of
 
 Result = dict[str, Any]
 
-_COLOURS = {MMDET: '#777777', OURS: '#1f5fa8'}
-_OTHERS = '#9ec3e6'
+# By the first word of a name; the plain name is darker than its variants.
+_COLOURS = {
+    MMDET: ('#666666', '#aaaaaa'),
+    OURS: ('#1f5fa8', '#8ab4dd'),
+    'AlbumentationsX': ('#009e73', '#009e73'),
+}
+_OTHERS = ('#d9d9d9', '#d9d9d9')
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -89,7 +94,8 @@ def _preface(setting: Result) -> str:
         f'({setting["cpu"]}), {versions}. The machine had '
         f'{setting["cores"]} cores and a load of {setting["load"]:.1f} from '
         'other work.\n\n'
-        'All peers of a table took turns, one at a time. Times are '
+        'All peers of a table took turns, each in a process of its own as in '
+        'a worker, one at a time. Times are '
         'milliseconds on the core (CPU time of the process, which runs one '
         'thread), which equal those on the clock when nothing else runs; the '
         'column `clock` has the median on the clock.\n'
@@ -109,10 +115,7 @@ def _times(name: str, times: Result, base: float) -> list[str]:
 
 def _samples(samples: Result) -> str:
     head = ['', 'median', 'mean', 'p95', 'clock', 'speed']
-    text = (
-        '## Whole sample\n\nFrom reading two JPEGs to the packed sample, each '
-        'way in a process of its own, as in a worker.\n'
-    )
+    text = '## Whole sample\n\nFrom reading two JPEGs to the packed sample.\n'
     for key, what in (
         ('made', 'Made:'),
         (
@@ -241,9 +244,15 @@ def _panels(results: Result) -> list[tuple[str, dict[str, float]]]:
     return panels
 
 
+def _colour(name: str) -> str:
+    first = name.replace(',', ' ').split()[0]
+    plain, variant = _COLOURS.get(first, _OTHERS)
+    return plain if name == first else variant
+
+
 def _draw(axis: Axes, title: str, values: dict[str, float]) -> None:
     names = list(values)
-    colours = [_COLOURS.get(name, _OTHERS) for name in names]
+    colours = [_colour(name) for name in names]
     bars = axis.barh(names, list(values.values()), color=colours)
     labels = [f'{value:.1f}' for value in values.values()]
     axis.bar_label(bars, labels, padding=3)
