@@ -95,7 +95,7 @@ def _report(folder: str, bad: dict[str, list[str]], total: int) -> None:
         names = ', '.join(paths[:_NAMED])
         reasons.append(f'{len(paths)} {reason} ({names}{more})')
     warnings.warn(
-        f'{folder}: {count} of {total} images are left out: '
+        f'{folder.rstrip("/")}: {count} of {total} images are left out: '
         f'{"; ".join(reasons)}',
         stacklevel=2,
     )

@@ -24,8 +24,8 @@ __all__ = [
 
 # Least alpha of a pixel that belongs to the object.
 OPAQUE = 128
-# So many pixels around an object take the colours of its edge, so that blending
-# finds nothing else there: three standard deviations of CopyPaste's default.
+# Width of the rim with the colours of an object's edge, so that blending
+# finds nothing else: three standard deviations and more of CopyPaste's default.
 _RIM = 8
 
 
