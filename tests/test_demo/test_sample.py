@@ -15,7 +15,7 @@ from mmcp.demo import sample as sample_module
 from mmcp.demo.categories import CATEGORIES
 
 # Of seed 0. When it changes, raise `mmcp.demo.sample.VERSION`.
-CHECKSUM = 'f228eaece76ce32fd89eb9778509c7a663f57bdf751499752cf6ce5311f1d41d'
+CHECKSUM = '0cce19e15abea8a0923e6987c7e39e4a83909fd5e5ef8508ee5e61d1a53d12a7'
 
 
 def digest(root):

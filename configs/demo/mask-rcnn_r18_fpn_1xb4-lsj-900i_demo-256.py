@@ -1,6 +1,6 @@
 r"""Small Mask R-CNN on the built-in sample, from random weights; baseline.
 
-ResNet-18 of half the width, FPN and heads of 64 channels with normalisation,
+ResNet-18 of half the width, FPN and heads of 48 channels with normalisation,
 without which so short a training from random weights learns little.
 
 Paper: none.
@@ -8,7 +8,7 @@ Expected: not measured.
 Hardware: two CPU cores.
 Command:
     python tools/train.py \
-        configs/demo/mask-rcnn_r18_fpn_1xb4-lsj-1200i_demo-256.py
+        configs/demo/mask-rcnn_r18_fpn_1xb4-lsj-900i_demo-256.py
 """
 
 _base_ = [
@@ -29,17 +29,26 @@ model = dict(
         norm_eval=False,
         zero_init_residual=False,
     ),
-    neck=dict(in_channels=[32, 64, 128, 256], norm_cfg=dict(type='BN')),
+    neck=dict(
+        in_channels=[32, 64, 128, 256],
+        out_channels=48,
+        norm_cfg=dict(type='BN'),
+    ),
+    rpn_head=dict(in_channels=48, feat_channels=48),
     roi_head=dict(
+        bbox_roi_extractor=dict(out_channels=48),
+        mask_roi_extractor=dict(out_channels=48),
         bbox_head=dict(
             type='ConvFCBBoxHead',
             num_shared_convs=2,
-            conv_out_channels=64,
+            in_channels=48,
+            conv_out_channels=48,
             num_shared_fcs=1,
             norm_cfg=dict(type='GN', num_groups=8),
             num_classes=10,
         ),
         mask_head=dict(
+            in_channels=48,
             conv_out_channels=32,
             norm_cfg=dict(type='GN', num_groups=8),
             num_classes=10,
@@ -47,7 +56,7 @@ model = dict(
     ),
     train_cfg=dict(
         rpn_proposal=dict(nms_pre=500, max_per_img=150),
-        rcnn=dict(sampler=dict(num=48, pos_fraction=0.5)),
+        rcnn=dict(sampler=dict(num=40, pos_fraction=0.5)),
     ),
     test_cfg=dict(
         rpn=dict(nms_pre=500, max_per_img=200),
@@ -55,7 +64,7 @@ model = dict(
     ),
 )
 
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=1200, val_interval=600)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=900, val_interval=450)
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
@@ -66,13 +75,11 @@ param_scheduler = [
     dict(
         type='CosineAnnealingLR',
         begin=50,
-        end=1200,
-        T_max=1150,
+        end=900,
+        T_max=850,
         eta_min=1e-5,
         by_epoch=False,
     ),
 ]
 auto_scale_lr = dict(enable=False, base_batch_size=4)
-default_hooks = dict(
-    logger=dict(interval=20), checkpoint=dict(interval=400)
-)
+default_hooks = dict(logger=dict(interval=20), checkpoint=dict(interval=300))

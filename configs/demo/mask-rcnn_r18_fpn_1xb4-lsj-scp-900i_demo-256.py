@@ -5,10 +5,10 @@ Expected: mask AP50 above 0.40 over the frequent categories.
 Hardware: two CPU cores, at most 8 minutes.
 Command:
     python tools/train.py \
-        configs/demo/mask-rcnn_r18_fpn_1xb4-lsj-scp-1200i_demo-256.py
+        configs/demo/mask-rcnn_r18_fpn_1xb4-lsj-scp-900i_demo-256.py
 """
 
-_base_ = './mask-rcnn_r18_fpn_1xb4-lsj-1200i_demo-256.py'
+_base_ = './mask-rcnn_r18_fpn_1xb4-lsj-900i_demo-256.py'
 
 train_dataloader = dict(
     dataset=dict(
