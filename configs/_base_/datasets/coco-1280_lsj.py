@@ -7,7 +7,9 @@ preprocessor). The pipeline of the outer ``MultiImageMixDataset`` is where
 Copy-Paste goes, so source and destination are jittered independently.
 
 All 118,287 images are used, as in the paper; those without objects still
-take pasted ones. Crowd regions stay as ignored objects.
+take pasted ones. Crowd regions are ignored instances: cut by what is pasted,
+never pasted. The assigners of the models here do not look at them
+(``ignore_iof_thr=-1``), so proposals in a crowd train as background.
 """
 
 train_dataloader = dict(

@@ -3,6 +3,8 @@
 An excerpt of COCO 2017 with its ids and annotation format, expected in
 `data/coco_small/`; it proves that a pipeline runs, not that a model is good.
 Jitter of 0.5 to 2.0 around 320 px, cropped or padded to 320x320 with gray.
+Crowd regions are ignored instances, cut by what is pasted and never pasted; no
+assigner looks at them, so proposals in a crowd train as background.
 """
 
 train_dataloader = dict(

@@ -2,7 +2,8 @@
 
 Made by ``python -m mmcp.demo data/demo``: 60 training and 48 validation
 images, ten shapes with a long tail, one crowd region. The pipelines are those
-of the COCO recipes at a quarter of their size.
+of the COCO recipes at a quarter of their size. As there, the crowd region is an
+ignored instance that no assigner looks at: proposals in it train as background.
 """
 
 classes = (

@@ -1,0 +1,19 @@
+r"""Mask R-CNN R101-FPN at 1024, LSJ + Copy-Paste, ImageNet start, 576 epochs.
+
+Paper: Figure 4 (left), 'ImageNet pre-training w/ Copy-Paste'; differs:
+    ResNet-101.
+Expected: not measured; not a run of the paper.
+Hardware: 64 GPUs with 4 images each; memory and hours not measured.
+Command, on each of 8 machines (NODE_RANK 0 to 7):
+    NNODES=8 NODE_RANK=0 MASTER_ADDR=first-machine \
+        bash tools/dist_train.sh \
+        configs/copy_paste/mask-rcnn_r101_fpn_in1k-pre_64xb4-lsj-scp-576e_coco-1024.py 8
+"""
+
+_base_ = './mask-rcnn_r101_fpn_in1k-pre_64xb4-lsj-576e_coco-1024.py'
+
+train_dataloader = dict(
+    dataset=dict(
+        pipeline=[dict(type='mmcp.CopyPaste'), dict(type='PackDetInputs')]
+    )
+)
