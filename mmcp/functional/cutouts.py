@@ -25,7 +25,7 @@ __all__ = [
 # Least alpha of a pixel that belongs to the object.
 OPAQUE = 128
 # Width of the rim with the colours of an object's edge, so that blending
-# finds nothing else: three standard deviations and more of CopyPaste's default.
+# finds nothing else: more than three of CopyPaste's default deviations.
 _RIM = 8
 
 
