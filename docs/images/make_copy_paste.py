@@ -14,8 +14,8 @@ from mmcp.demo import make_sample
 from mmcp.functional.paste import cut_patches, paste_image, union_of
 from mmcp.functional.patches import patch_from_polygons
 
-SOURCE, DESTINATION = 39, 43  # image ids that show overlap and a subset
-PASTED = (1, 2, 8)
+SOURCE, DESTINATION = 59, 43  # image ids that show overlap and a subset
+PASTED = (0, 2, 4)
 SCALE, SIZE, GAP = 2, 256, 8
 COLOURS = ((86, 180, 233), (230, 159, 0), (0, 158, 115), (204, 121, 167))
 
