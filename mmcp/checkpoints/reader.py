@@ -210,9 +210,13 @@ def _explain(
             'did not finish. Fetch it again, or resume from an older '
             'checkpoint.'
         )
+    # What torch says of a bad pickle advises to open it unsafely.
+    reason = type(error).__name__
+    if not isinstance(error, pickle.UnpicklingError):
+        reason += f': {_first_line(text)}'
     return BrokenCheckpointError(
         f'{name} is not a checkpoint written by torch.save, or it is '
-        f'damaged ({type(error).__name__}: {_first_line(text)}).'
+        f'damaged ({reason}).'
     )
 
 

@@ -47,12 +47,27 @@ def load_config(path: str | Path) -> Config:
 
 
 def _missing(path: Path) -> str:
-    text = f'Config {path} does not exist.'
     if path.is_dir():
         return f'{path} is a folder; give a config file in it.'
-    folders = [Path('configs'), Path(__file__).parents[2] / 'configs']
-    found = nearest_file(path, folders)
-    return f'{text} Did you mean {_relative(found)}?' if found else text
+    text = f'Config {_relative(path)} does not exist.'
+    roots = [Path('configs'), Path(__file__).parents[2] / 'configs']
+    found = nearest_file(path, roots)
+    if found:
+        return f'{text} Did you mean {_relative(found)}?'
+    folders = next(filter(None, map(_config_folders, roots)), [])
+    return (
+        f'{text} There are some in {", ".join(folders)}.' if folders else text
+    )
+
+
+def _config_folders(root: Path) -> list[str]:
+    """Lists the folders below a root that hold whole configs."""
+    found = {
+        str(_relative(file.parent))
+        for file in root.glob('**/*.py')
+        if '_base_' not in file.parts
+    }
+    return sorted(found)
 
 
 def _relative(path: Path) -> Path:

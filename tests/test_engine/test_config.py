@@ -1,5 +1,7 @@
 """Tests of the messages about configs."""
 
+from pathlib import Path
+
 import pytest
 
 from mmcp.engine.config import UsageError, load_config
@@ -43,8 +45,24 @@ def test_missing_config_names_the_nearest(write, path, found):
     )
 
 
-def test_nothing_near(write):
-    assert message('xyz.py') == 'Config xyz.py does not exist.'
+@pytest.mark.parametrize('absolute', [False, True])
+def test_nothing_near_tells_where_configs_are(write, tmp_path, absolute):
+    write('configs/family/leaf.py', '')
+    write('configs/_base_/part.py', '')
+    path = tmp_path / 'xyz.py' if absolute else 'xyz.py'
+    assert message(path) == (
+        'Config xyz.py does not exist. There are some in configs, '
+        'configs/family.'
+    )
+
+
+def test_nothing_near_far_from_any_config(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = message('xyz.py')
+    assert text.startswith('Config xyz.py does not exist. There are some in ')
+    assert text.endswith(f'{Path("configs", "demo")}.')
+    folders = text.removesuffix('.').split(' in ')[1].split(', ')
+    assert all(Path(folder).is_dir() for folder in folders)
 
 
 def test_missing_base_names_the_nearest(write, tmp_path):
