@@ -18,9 +18,7 @@ _base_ = [
 ]
 
 model = dict(
-    roi_head=dict(
-        bbox_head=dict(num_classes=1), mask_head=dict(num_classes=1)
-    )
+    roi_head=dict(bbox_head=dict(num_classes=1), mask_head=dict(num_classes=1))
 )
 
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=300, val_interval=300)
