@@ -209,6 +209,20 @@ def test_what_an_interrupted_pip_left_is_removed(tmp_path):
     assert left == ['a-1.dist-info', 'numpy']
 
 
+def test_it_is_removed_before_pip_runs(machine):
+    set_up(machine)
+    machine.mmcp = False
+    half = machine.places.venv / 'lib/python3.11/site-packages/b-1.dist-info'
+    half.mkdir(parents=True)
+    seen = []
+    machine.faults['build tools'] = lambda: (
+        seen.append(half.exists()) or Finished(0)
+    )
+    set_up(machine)
+
+    assert seen == [False]
+
+
 def test_headless_opencv_is_put_over_the_other_build(machine):
     set_up(machine)
     machine.opencv = 'with windows'

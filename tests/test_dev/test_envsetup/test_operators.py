@@ -109,6 +109,16 @@ def test_wheels_that_do_not_fit_are_dropped_and_compiled_anew(
     assert said.count(f'{WHEEL} does not fit torch 2.13.0+cpu') == 2
 
 
+def test_a_dropped_wheel_does_not_come_back(machine, ensure):
+    ours = make_wheel(machine.places.store / KEY, OLD)
+    machine.stop_compiling_after = 0
+    with pytest.raises(KeyboardInterrupt):
+        ensure()
+
+    assert not ours.exists()
+    assert ensure() == ['compile', 'wheel of wheel']
+
+
 def test_every_torch_has_a_wheel_of_its_own(machine, ensure):
     first = machine.torch
     ensure()

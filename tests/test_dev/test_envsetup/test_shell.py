@@ -142,6 +142,18 @@ def is_running(process):
     return status.rpartition(')')[2].split()[0] != 'Z'
 
 
+def test_a_group_of_zombies_is_not_waited_for():
+    """Containers often have no init process that reaps them."""
+    with subprocess.Popen(['true'], start_new_session=True) as zombie:
+        wait_until_none_runs([zombie.pid])
+        os.killpg(zombie.pid, 0)  # The group is there still.
+        assert not shell._is_running(zombie.pid)
+    assert not shell._is_running(zombie.pid)
+    with subprocess.Popen(['sleep', '60'], start_new_session=True) as busy:
+        assert shell._is_running(busy.pid)
+        busy.kill()
+
+
 def test_a_terminals_ctrl_c_does_not_reach_the_commands(run):
     """They are in a group of their own; the set-up decides."""
     done = run(python('import os; print(os.getpgrp())'))
