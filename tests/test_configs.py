@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from functools import cache
+from itertools import product
 from typing import Any
 
 import mmcv.ops
@@ -12,10 +13,13 @@ import torch
 from build_on_meta import build_on_meta
 from check_configs import ROOT, check_all, find_leaves
 from config_grammar import ConfigName, parse_name
+from config_results import make_page, read_records
+from mmdet.registry import TASK_UTILS
 from mmengine import registry as mmengine_registries
 from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope, Registry
 from mmengine.runner import set_random_seed
+from mmengine.structures import InstanceData
 from reduce_config import IMAGE_SIZE, reduce_config, train_reduced
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -85,6 +89,36 @@ def leaf_like(**parts: Any) -> str:
 
 def test_names_docstrings_metafiles_and_tables_agree():
     assert check_all(ROOT) == []
+
+
+def test_every_leaf_is_in_the_record_of_reduced_trainings():
+    path = ROOT / 'docs' / 'results' / 'configs.json'
+    records = read_records(path)
+
+    # After adding or renaming a config: make test-configs.
+    assert sorted(records) == sorted(LEAVES)
+    assert path.with_suffix('.md').read_text() == make_page(records)
+
+
+def test_the_papers_matrix_is_complete():
+    models = (('r50', '1024'), ('r101', '1024'), ('r101', '1280'))
+    lengths = {
+        ('8xb8', 'ssj'): '270k',
+        ('8xb8', 'lsj'): '270k',
+        ('64xb4', 'ssj'): '96e',
+        ('64xb4', 'lsj'): '576e',
+    }
+    wanted = {
+        f'mask-rcnn_{depth}_fpn_{start}{batch}-{jitter}{paste}-{length}'
+        f'_coco-{size}'
+        for (depth, size), start, paste in product(
+            models, ('', 'in1k-pre_'), ('', '-scp')
+        )
+        for (batch, jitter), length in lengths.items()
+    }
+
+    assert len(wanted) == 48
+    assert wanted - LEAVES.keys() == set()
 
 
 @each_leaf
@@ -299,6 +333,29 @@ def test_all_images_of_coco_are_used(stem):
     assert 'indices' not in dataset
     # An image that a crop left without objects can still be pasted into.
     assert not transform_of(load(stem), 'FilterAnnotations').keep_empty
+
+
+@each_leaf
+def test_crowds_train_as_background(stem):
+    train_cfg = load(stem).model.train_cfg
+    crowd = InstanceData(bboxes=torch.tensor([[100.0, 0.0, 200.0, 100.0]]))
+    objects = InstanceData(
+        bboxes=torch.tensor([[0.0, 0.0, 50.0, 50.0]]),
+        labels=torch.tensor([0]),
+    )
+    inside_crowd = torch.tensor([[120.0, 20.0, 180.0, 80.0]])
+    priors = InstanceData(priors=torch.cat([objects.bboxes, inside_crowd]))
+
+    for stage in ('rpn', 'rcnn'):
+        assigner = train_cfg[stage].assigner
+        # What the README of copy_paste says one can set to ignore them.
+        for threshold, expected in ((None, [1, 0]), (0.5, [1, -1])):
+            if threshold is not None:
+                assigner = {**assigner, 'ignore_iof_thr': threshold}
+            assigned = TASK_UTILS.build(assigner).assign(
+                priors, objects, crowd
+            )
+            assert assigned.gt_inds.tolist() == expected
 
 
 @pytest.mark.parametrize(
