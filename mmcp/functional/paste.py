@@ -148,7 +148,8 @@ def _check_images(destination: NDArray[Any], source: NDArray[Any]) -> None:
             'source and destination need the same channels, but their shapes '
             f'are {source.shape} and {destination.shape}'
         )
-    if not np.can_cast(source.dtype, destination.dtype, 'same_kind'):
+    floats = all(a.dtype.kind == 'f' for a in (source, destination))
+    if not floats and not np.can_cast(source.dtype, destination.dtype):
         raise TypeError(
             f'cannot paste a {source.dtype} image onto a {destination.dtype} '
             'image; load both with the same settings (to_float32)'

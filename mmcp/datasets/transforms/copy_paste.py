@@ -16,6 +16,7 @@ from mmcp.datasets.transforms.paste_annotations import (
     PasteObjects,
     Results,
     bounds_of,
+    have_pixels,
     join_masks,
     put_boxes,
     put_masks,
@@ -81,21 +82,24 @@ class CopyPaste(BaseTransform):  # type: ignore[misc]
         - mix_results: list with the source's results, one dict
         - gt_bboxes (HorizontalBoxes or ndarray of shape (M, 4), ``xyxy``)
         - gt_bboxes_labels (M,), int64
-        - gt_masks (BitmapMasks or PolygonMasks), unless ``paste_by_box``
+        - gt_masks (CroppedBitmapMasks, BitmapMasks or PolygonMasks), unless
+          ``paste_by_box``
         - gt_ignore_flags (M,), bool (optional)
         - gt_seg_map (H, W), gt_instances_ids (M,), gt_keypoints (M, J, 3) or
           gt_keypoints (M, J, 2) and gt_keypoints_visible (M, J) (optional)
 
     Modified Keys:
-        - all of these; ``mix_results`` is removed. ``gt_masks`` becomes
-          BitmapMasks when something was pasted. Surviving destination
-          objects come first, in their order, then the pasted ones.
+        - all of these; ``mix_results`` is removed. CroppedBitmapMasks and
+          BitmapMasks stay of their kind, PolygonMasks become BitmapMasks when
+          something was pasted. Surviving destination objects come first, in
+          their order, then the pasted ones.
 
     Args:
-        max_num_pasted: Most objects pasted, inclusive. Defaults to 100.
+        max_num_pasted: Most objects pasted, inclusive, with
+            ``num_pasted='all'`` too. Defaults to 100.
         bbox_occluded_thr: MMDetection's name. In pixels; giving it or the
-            next selects ``drop='mmdet'``. Also the threshold of
-            ``box_update='threshold'``. Defaults to None, meaning 10.
+            next selects ``drop='mmdet'``. With ``box_update='threshold'`` it
+            is only the threshold of that. Defaults to None, meaning 10.
         mask_occluded_thr: MMDetection's name. In pixels of area. Defaults to
             None, meaning 300.
         selected: MMDetection's name: ``selected=False`` is
@@ -104,9 +108,9 @@ class CopyPaste(BaseTransform):  # type: ignore[misc]
             missing. The result then has no masks either. Defaults to False.
         num_pasted: How many of the source's N objects are pasted.
             ``'random'``: uniform over 0..N with both ends; ``'one'``;
-            ``'all'``; or ``(low, high)``, uniform with both ends, where a
-            ``high`` of None means N: ``(1, None)`` is what the paper's
-            released code does. Defaults to 'random'.
+            ``'all'``; a number; or ``(low, high)``, uniform with both ends,
+            where a ``high`` of None means N: ``(1, None)`` is what the
+            paper's released code does. Defaults to 'random'.
         blend: ``'none'`` or ``'gaussian'``. Labels always use the hard
             masks. Defaults to 'none'.
         blend_sigma: Standard deviation of the Gaussian in pixels. Defaults to
@@ -122,7 +126,9 @@ class CopyPaste(BaseTransform):  # type: ignore[misc]
             ``min_visible_ratio`` or ``min_area`` (pixels) or both: those
             below. Defaults to None.
         dropped: ``'remove'``, or ``'ignore'`` to keep what is dropped while
-            still partly visible as an ignored region. Defaults to 'remove'.
+            still partly visible as an ignored region, which MMDetection's
+            assigners heed if their ``ignore_iof_thr`` is above 0. Defaults
+            to 'remove'.
         paste_crowd: Whether crowd and ignored source objects may be pasted.
             Defaults to False.
         prob: Probability that anything is pasted. Defaults to 1.0.
@@ -135,7 +141,8 @@ class CopyPaste(BaseTransform):  # type: ignore[misc]
         compat: ``'mmdet'`` reproduces MMDetection 3.3's image values, masks
             and random draws, its defects included (crowd is pasted, the cap
             is exclusive, hidden objects survive in the top-left corner);
-            the image keeps its dtype all the same. Defaults to None.
+            the image keeps its dtype and masks are 0 or 1 all the same.
+            Arguments that MMDetection lacks are refused. Defaults to None.
 
     Raises:
         ValueError: If an argument is out of its range, or if the results lack
@@ -157,7 +164,7 @@ class CopyPaste(BaseTransform):  # type: ignore[misc]
         selected: bool = True,
         paste_by_box: bool = False,
         *,
-        num_pasted: str | Sequence[int | None] = 'random',
+        num_pasted: str | int | Sequence[int | None] = 'random',
         blend: str = 'none',
         blend_sigma: float = 2.0,
         box_update: str = 'if_changed',
@@ -178,9 +185,15 @@ class CopyPaste(BaseTransform):  # type: ignore[misc]
             raise ValueError(f'blend_sigma must be > 0, but is {blend_sigma}')
         if not 0 <= prob <= 1:
             raise ValueError(f'prob must lie in [0, 1], but is {prob}')
-        if max_num_pasted < 0:
+        if not isinstance(max_num_pasted, int) or max_num_pasted < 0:
             raise ValueError(
-                f'max_num_pasted must be >= 0, but is {max_num_pasted}'
+                'max_num_pasted must be a whole number >= 0, but is '
+                f'{max_num_pasted!r}'
+            )
+        if not selected and num_pasted not in ('random', 'all'):
+            raise ValueError(
+                "selected=False is num_pasted='all'; give one of the two, not "
+                f'num_pasted={num_pasted!r} as well'
             )
         self.max_num_pasted = max_num_pasted
         self.bbox_occluded_thr = bbox_occluded_thr
@@ -192,7 +205,10 @@ class CopyPaste(BaseTransform):  # type: ignore[misc]
         self.blend_sigma = blend_sigma
         self.box_update = box_update if compat is None else 'always'
         self.drop = drop
-        if {bbox_occluded_thr, mask_occluded_thr} != {None} or compat:
+        thresholds = [mask_occluded_thr]
+        if box_update != 'threshold':
+            thresholds.append(bbox_occluded_thr)
+        if compat or any(value is not None for value in thresholds):
             self.drop = drop or 'mmdet'
         self.dropped = dropped
         self.paste_crowd = paste_crowd
@@ -205,6 +221,37 @@ class CopyPaste(BaseTransform):  # type: ignore[misc]
         self._shift = 10.0 if bbox_occluded_thr is None else bbox_occluded_thr
         self._policy = self._make_policy()
         self._weights = ClassWeights(class_weights, allow, deny)
+        if compat:
+            self._refuse_beside_compat(num_pasted, box_update, drop)
+
+    def _refuse_beside_compat(
+        self, num_pasted: Any, box_update: str, drop: Any
+    ) -> None:
+        """Refuses what MMDetection's class could not do."""
+        given = dict(
+            num_pasted=num_pasted,
+            blend=self.blend,
+            box_update=box_update,
+            drop=drop,
+            dropped=self.dropped,
+            paste_crowd=self.paste_crowd,
+            prob=self.prob,
+            class_weights=self.class_weights,
+            allow=self.allow,
+            deny=self.deny,
+        )
+        defaults = inspect.signature(type(self)).parameters
+        beside = [k for k, v in given.items() if v != defaults[k].default]
+        if beside:
+            raise ValueError(
+                "compat='mmdet' does what MMDetection's class does, which has "
+                f'no {", ".join(beside)}; leave out one or the other'
+            )
+        if not self.max_num_pasted:
+            raise ValueError(
+                "compat='mmdet' has MMDetection's exclusive cap, so "
+                'max_num_pasted must be 1 at least'
+            )
 
     def _make_policy(self) -> DropPolicy:
         if self.drop is None:
@@ -218,11 +265,11 @@ class CopyPaste(BaseTransform):  # type: ignore[misc]
             )
         if isinstance(self.drop, Mapping):
             unknown = set(self.drop) - {'min_visible_ratio', 'min_area'}
-            if not unknown:
+            if not unknown and 0 <= self.drop.get('min_visible_ratio', 0) <= 1:
                 return DropPolicy(**self.drop)  # type: ignore[arg-type]
         raise ValueError(
-            "drop must be None, 'mmdet' or a dict with min_visible_ratio or "
-            f'min_area, but is {self.drop!r}'
+            "drop must be None, 'mmdet' or a dict with min_visible_ratio (0 "
+            f'to 1) or min_area (pixels), but is {self.drop!r}'
         )
 
     def set_classes(self, classes: Sequence[str]) -> None:
@@ -260,10 +307,11 @@ class CopyPaste(BaseTransform):  # type: ignore[misc]
         """
         source = _source_of(results)
         destination = {k: v for k, v in results.items() if k != 'mix_results'}
+        refuse_stale_keys(destination)
         if not len(required(source, 'gt_bboxes', 'source')):
             return destination
         objects = self._read(source, 'source')
-        if 'gt_masks' in destination and 'gt_masks' not in source:
+        if _lacks_masks(source) and not _lacks_masks(destination):
             raise ValueError(
                 "only one of the two images has 'gt_masks'; paste_by_box=True "
                 'needs both without, or boxes would be learnt as masks'
@@ -273,14 +321,9 @@ class CopyPaste(BaseTransform):  # type: ignore[misc]
             params = self._draw_as_mmdet(len(objects.labels))
         else:
             params = self.draw(objects, size, rng_of(results))
-        pasted, patches = take_pasted(objects, params.selected, size)
-        if self.compat is None:
-            # A polygon may turn out to hold no pixel.
-            rows = [k for k, patch in enumerate(patches) if patch.bitmap.size]
-            params = PasteParams(tuple(params.selected[k] for k in rows))
-            pasted, patches = take_pasted(objects, params.selected, size)
         if not params.selected:
             return destination
+        pasted, patches = take_pasted(objects, params.selected, size)
         return self._apply(destination, source, pasted, patches, params)
 
     def draw(
@@ -302,8 +345,7 @@ class CopyPaste(BaseTransform):  # type: ignore[misc]
         if self.prob < 1 and rng.random() >= self.prob:
             return PasteParams(())
         weights = self._weights.of(objects.labels)
-        bounds = np.minimum(bounds_of(objects.masks), (*size[::-1],) * 2)
-        weights[(bounds[:, :2] >= bounds[:, 2:]).any(1)] = 0
+        weights[~have_pixels(objects.masks, size)] = 0
         if not self.paste_crowd:
             weights[objects.ignored] = 0
         candidates = min(np.count_nonzero(weights), self.max_num_pasted)
@@ -329,7 +371,6 @@ class CopyPaste(BaseTransform):  # type: ignore[misc]
         params: PasteParams,
     ) -> Results:
         """Pastes the selected objects; nothing random happens here."""
-        refuse_stale_keys(destination)
         below = self._read(destination, 'destination')
         union = union_of(patches)
         rows, empty = self._look_at(below, union)
@@ -399,6 +440,10 @@ class CopyPaste(BaseTransform):  # type: ignore[misc]
         if isinstance(below.boxes, HorizontalBoxes):
             old = tensor.numpy()[rows]
             moved = update_boxes(old, cut, self.box_update, self._shift)
+            if self.compat is None:
+                # Where no mask is left, or never was, the box says it all.
+                seen = [patch.bitmap.size > 0 for patch in cut.patches]
+                moved = np.where(np.array(seen)[:, None], moved, old)
             tensor[rows] = torch.from_numpy(moved).to(tensor.dtype)
             return HorizontalBoxes(tensor, clone=False)
         if self.box_update != 'if_changed' or self.drop == 'mmdet':
@@ -426,27 +471,36 @@ def _check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
         raise ValueError(f'{name} must be one of {choices}, but is {value!r}')
 
 
-def _parse_count(num_pasted: str | Sequence[int | None]) -> tuple[int, int]:
+def _parse_count(
+    num_pasted: str | int | Sequence[int | None],
+) -> tuple[int, int]:
     """Turns ``num_pasted`` into the least and the most objects."""
     if isinstance(num_pasted, str) and num_pasted in _COUNTS:
         return _COUNTS[num_pasted]
+    if isinstance(num_pasted, int):
+        num_pasted = (num_pasted, num_pasted)
     if not isinstance(num_pasted, str) and len(num_pasted) == 2:
         low, high = num_pasted
         high = _UNBOUNDED if high is None else high
-        if isinstance(low, int) and 0 <= low <= high:
+        if isinstance(low, int) and isinstance(high, int) and 0 <= low <= high:
             return low, high
     raise ValueError(
-        "num_pasted must be 'random', 'one', 'all' or (low, high) with "
-        f'0 <= low <= high, but is {num_pasted!r}'
+        "num_pasted must be 'random', 'one', 'all', a number or (low, high) "
+        f'with 0 <= low <= high, but is {num_pasted!r}'
     )
 
 
 def _source_of(results: Results) -> Results:
     mixed = results.get('mix_results')
-    if not isinstance(mixed, Sequence) or len(mixed) != 1:
-        found = 'none' if mixed is None else len(mixed)
+    mixed = [one for one in mixed or () if one is not None]
+    if len(mixed) != 1:
+        found = len(mixed) or 'none'
         raise ValueError(
             "CopyPaste needs one source image in 'mix_results', but found "
             f'{found}; put it into the pipeline of a MultiImageMixDataset'
         )
     return dict(mixed[0])
+
+
+def _lacks_masks(results: Results) -> bool:
+    return results.get('gt_masks') is None

@@ -20,8 +20,8 @@ from mmcp.functional.patches import (
     clip_patch,
     patch_from_box,
 )
-from mmcp.functional.polygons import extents_of
-from mmcp.structures import CroppedBitmapMasks, Polygons
+from mmcp.functional.polygons import extents_of, mean_thickness
+from mmcp.structures import CroppedBitmapMasks
 
 Results = dict[str, Any]
 
@@ -36,6 +36,8 @@ MAINTAINED_KEYS = {
     'gt_keypoints',
     'gt_keypoints_visible',
 }
+# A polygon less thick, in pixels, may hold no pixel.
+_SURELY_VISIBLE = 2.0
 
 
 @dataclass(frozen=True)
@@ -185,31 +187,59 @@ def bounds_of(
 ) -> NDArray[np.int64]:
     """Windows that surely hold the masks.
 
+    Polygons inside the image that surely have pixels are not rasterised.
+
     Args:
         masks: M masks.
-        exact: Whether to rasterise polygons for tight windows. Defaults to
+        exact: Whether to rasterise all of them for tight windows. Defaults to
             False.
 
     Returns:
-        Half-open pixel ranges ``x0, y0, x1, y1``, shape (M, 4), int64, inside
-        the image; an empty one if a mask surely has no pixel.
+        Half-open pixel ranges ``x0, y0, x1, y1``, shape (M, 4), int64; an
+        empty one exactly where a mask has no pixel.
     """
     bounds = np.zeros((len(masks), 4), np.int64)
-    items = masks.items
-    lazy = [
-        row
-        for row, item in enumerate(items)
-        if isinstance(item, Polygons) and not exact
-    ]
-    seen = sorted(set(range(len(items))) - set(lazy))
-    if seen:
-        bounds[seen] = [patch.extent for patch in masks.patches(seen)]
-    outlines = extents_of([items[row].parts for row in lazy])  # type: ignore[union-attr]
-    limits = np.array([masks.width, masks.height] * 2)
-    # Rasterising rounds by less than a pixel.
-    outlines += [-1, -1, 2, 2]
-    bounds[lazy] = np.clip(np.nan_to_num(outlines), 0, limits)
+    lazy: NDArray[np.bool_] = np.zeros(len(masks), bool)
+    if not exact:
+        lazy, outlines = _sure_outlines(masks)
+        # Rasterising rounds by less than a pixel.
+        bounds[lazy] = outlines[lazy] + [-1, -1, 2, 2]
+    rows = np.flatnonzero(~lazy)
+    extents = [patch.extent for patch in masks.patches(rows)]
+    bounds[rows] = np.array(extents, np.int64).reshape(-1, 4)
     return bounds
+
+
+def _sure_outlines(
+    masks: CroppedBitmapMasks,
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Which masks are outlines inside the image, thick enough for a pixel."""
+    parts = [getattr(item, 'parts', []) for item in masks.items]
+    outlines = extents_of(parts)
+    sure = mean_thickness(parts) >= _SURELY_VISIBLE
+    sure &= (outlines[:, :2] >= 0).all(1)
+    sure &= (outlines[:, 2:] <= (masks.width, masks.height)).all(1)
+    return sure, outlines
+
+
+def have_pixels(
+    masks: CroppedBitmapMasks, size: tuple[int, int]
+) -> NDArray[np.bool_]:
+    """Says which masks have a pixel inside a window at the top left.
+
+    Args:
+        masks: M masks.
+        size: Height and width of the window.
+
+    Returns:
+        Flags of shape (M,), bool.
+    """
+    if masks.height > size[0] or masks.width > size[1]:
+        patches = [clip_patch(patch, *size) for patch in masks.patches()]
+        return np.array([patch.bitmap.size > 0 for patch in patches], bool)
+    bounds = bounds_of(masks)
+    filled: NDArray[np.bool_] = np.all(bounds[:, :2] < bounds[:, 2:], 1)
+    return filled
 
 
 def take_pasted(
@@ -325,10 +355,28 @@ def update_seg_map(
         out: Results to write to.
         source: Results of the source image.
         patches: Masks of the pasted objects.
+
+    Raises:
+        ValueError: If the source has no map, or one that does not fit.
     """
-    if out.get('gt_seg_map') is not None:
-        pasted = required(source, 'gt_seg_map', 'source')
-        out['gt_seg_map'] = paste_image(out['gt_seg_map'], pasted, patches)
+    below = out.get('gt_seg_map')
+    if below is None:
+        return
+    pasted = required(source, 'gt_seg_map', 'source')
+    for seg_map, image in ((below, out['img']), (pasted, source['img'])):
+        if seg_map.shape[:2] != image.shape[:2]:
+            raise ValueError(
+                f"a 'gt_seg_map' is {seg_map.shape[:2]}, but its image is "
+                f'{image.shape[:2]}; a transform before CopyPaste changed '
+                'one without the other'
+            )
+    labels = pasted.astype(below.dtype)
+    if not np.array_equal(labels, pasted):
+        raise ValueError(
+            f"the source's 'gt_seg_map' has labels that {below.dtype}, the "
+            "destination's type, cannot hold; load both alike"
+        )
+    out['gt_seg_map'] = paste_image(below, labels, patches)
 
 
 def update_instance_ids(
@@ -357,6 +405,8 @@ def update_keypoints(
 ) -> None:
     """Appends the pasted joints; a covered visible joint becomes hidden.
 
+    Pasted joints outside of the image are no longer labelled.
+
     COCO's visibility: 0 not labelled, 1 labelled but hidden, 2 visible.
 
     Args:
@@ -384,6 +434,14 @@ def update_keypoints(
     points = out['gt_keypoints']
     visible = points[..., 2] if len(keys) == 1 else out[keys[1]]
     visible[covered(points[..., :2], union) & (visible == 2)] = 1
-    for key in keys:
-        pasted = np.asarray(required(source, key, 'source'))[list(rows)]
+    fresh = {
+        k: np.array(required(source, k, 'source'))[list(rows)] for k in keys
+    }
+    joints = fresh['gt_keypoints']
+    height, width = out['img'].shape[:2]
+    cells = np.floor(joints[..., :2])
+    outside = (cells < 0).any(-1) | (cells >= (width, height)).any(-1)
+    seen = joints[..., 2] if len(keys) == 1 else fresh[keys[1]]
+    seen[outside] = 0
+    for key, pasted in fresh.items():
         out[key] = np.concatenate([out[key], pasted.astype(out[key].dtype)])
