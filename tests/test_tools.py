@@ -310,6 +310,19 @@ MISTAKES = [
         ],
         'none.json does not exist',
     ),
+    (
+        ['detector.py', '--cfg-options', 'train_cfg.max_iters=ten'],
+        "IterBasedTrainLoop refused its arguments (max_iters='ten', ",
+    ),
+    (
+        ['detector.py', '--cfg-options', 'optim_wrapper.optimizer.lr=abc'],
+        "SGD refused its arguments (lr='abc', momentum=0.9): ",
+    ),
+    (
+        ['detector.py', '--cfg-options', 'train_dataloader.batch_size=0'],
+        'DataLoader refused its arguments: batch_size should be a positive ',
+    ),
+    (['detector.py', '--launcher', 'pytorch'], 'Use tools/dist_train.sh'),
     (['detector.py', '--amp'], 'needs a GPU'),
     (['detector.py', '--resume', 'none.pth'], 'none.pth does not exist'),
 ]
@@ -327,6 +340,24 @@ def test_mistakes_are_told_in_one_line(
     assert len(error) == 1
     assert expected in error[0]
     assert 'Traceback' not in captured
+
+
+def test_missing_data_are_told_before_the_runner_logs(data, tmp_path, capfd):
+    config = write_detector(tmp_path, data / 'coco', steps=1)
+    options = [
+        f'{part}_dataloader.dataset.data_root={tmp_path}/none'
+        for part in ('train', 'test')
+    ]
+    checkpoint = tmp_path / 'none.pth'
+    for main, words in (TRAIN, [config]), (TEST, [config, checkpoint]):
+        words += ['--work-dir', tmp_path / 'work', '--cfg-options', *options]
+        assert call(main, *words) == 1
+        captured = capfd.readouterr()
+        assert captured.err.startswith(f'error: {tmp_path}/none/annotations')
+        assert f'ln -s /path/to/none {tmp_path}/none)' in captured.err
+        assert 'train_dataloader.dataset.data_root' in captured.err
+        assert 'mmengine' not in captured.out
+    assert not (tmp_path / 'work').exists()
 
 
 def test_swapped_arguments(trained, capsys):

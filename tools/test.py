@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from mmcp.engine.config import UsageError
+from mmcp.engine.data_check import check_data
 from mmcp.engine.launch import (
     add_shared_arguments,
     build_runner,
@@ -74,6 +75,7 @@ def main(argv: Sequence[str]) -> None:
         )
     if args.tta:
         enable_tta(cfg)
+    check_data(cfg, ['test'])
     if args.out:
         save_predictions(cfg, args.out)
     runner = build_runner(cfg, trust=args.trust_checkpoint)

@@ -9,6 +9,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from mmcp.engine.data_check import check_data
 from mmcp.engine.launch import (
     add_shared_arguments,
     build_runner,
@@ -69,6 +70,7 @@ def main(argv: Sequence[str]) -> None:
         disable_validation(cfg)
     if args.seed is not None:
         cfg.merge_from_dict({'randomness.seed': args.seed})
+    check_data(cfg, ['train', 'val'])
     install_training_hooks(cfg)
     runner = build_runner(cfg, resume=args.resume, trust=args.trust_checkpoint)
     runner.train()

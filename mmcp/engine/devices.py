@@ -1,6 +1,7 @@
 """Makes a config run on the machine at hand: CPU, one GPU or many."""
 
 import datetime
+import os
 from typing import Any
 
 import torch
@@ -12,6 +13,40 @@ from mmcp.engine.config import UsageError
 from mmcp.engine.messages import say
 
 SYNC_BATCH_NORMS = ('SyncBN', 'MMSyncBN')
+# What a launcher tells its processes, and what to start them with.
+LAUNCHERS = {
+    'pytorch': (
+        ('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'),
+        'torchrun',
+        'tools/dist_train.sh or tools/dist_test.sh',
+    ),
+    'slurm': (
+        ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_NODELIST'),
+        'srun',
+        'tools/slurm_train.sh',
+    ),
+    'mpi': (('OMPI_COMM_WORLD_RANK', 'MASTER_ADDR'), 'mpirun', 'mpirun'),
+}
+
+
+def require_launcher(cfg: Config) -> None:
+    """Refuses a launcher that did not start this process.
+
+    Args:
+        cfg: The config, with ``launcher``.
+
+    Raises:
+        UsageError: If the launcher's environment variables are missing.
+    """
+    launcher = cfg.get('launcher', 'none')
+    names, program, command = LAUNCHERS.get(launcher, ((), '', ''))
+    missing = [name for name in names if name not in os.environ]
+    if missing:
+        raise UsageError(
+            f'--launcher {launcher} is for processes that {program}'
+            f' starts ({", ".join(missing)} not set). Use {command}, or leave '
+            '--launcher out for a single process.'
+        )
 
 
 def adapt_to_devices(cfg: Config) -> None:

@@ -16,11 +16,11 @@ from mmengine.runner import Runner
 
 from mmcp.checkpoints import use_safe_reader
 from mmcp.engine.config import load_config
-from mmcp.engine.devices import adapt_to_devices
+from mmcp.engine.devices import adapt_to_devices, require_launcher
 from mmcp.engine.failures import explain
 from mmcp.engine.hooks.interrupt_hook import TrainingInterrupted
 from mmcp.engine.messages import process_rank, say
-from mmcp.engine.options import OptionsAction, merge_options
+from mmcp.engine.options import OptionsAction, check_names, merge_options
 from mmcp.engine.starting_point import choose_checkpoint
 
 TRACEBACK_FLAG = '--traceback'
@@ -89,6 +89,7 @@ def read_config(args: argparse.Namespace) -> Config:
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = load_config(args.config)
+    check_names(cfg)
     merge_options(cfg, args.cfg_options)
     cfg.launcher = args.launcher
     if args.work_dir is not None:
@@ -117,6 +118,7 @@ def build_runner(
         UsageError: If the config does not fit the machine.
         CheckpointError: If a checkpoint is unsafe or broken.
     """
+    require_launcher(cfg)
     use_safe_reader(trust=trust)
     choose_checkpoint(cfg, resume, trust=trust)
     adapt_to_devices(cfg)

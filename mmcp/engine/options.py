@@ -84,6 +84,42 @@ def merge_options(cfg: Config, options: Mapping[str, Any] | None) -> None:
     cfg.merge_from_dict(dict(options))
 
 
+def check_names(cfg: Config) -> None:
+    """Refuses names at the top of a config that look like mistyped keys.
+
+    mmengine ignores the keys that it does not know: a leaf that sets
+    ``optim_wraper`` trains with the settings of its base. Names that serve
+    to write the config, such as ``data_root``, are no keys either; they are
+    told by their value, which other keys took over, or by their words.
+
+    Args:
+        cfg: The config as it was loaded.
+
+    Raises:
+        UsageError: If a name is similar to a key and has no effect.
+    """
+    known = runner_keys()
+    for name in cfg:
+        if name in known:
+            continue
+        keys = [key for key in known if _may_be_slip(name, key)]
+        meant = nearest(name, keys, SLIP)
+        if meant and not _places(cfg, name):
+            raise UsageError(
+                f"{cfg.filename}: '{name}' has no effect. Did you mean "
+                f"'{meant}'? If not, remove it or name it less similarly."
+            )
+
+
+def _may_be_slip(name: str, key: str) -> bool:
+    """Compares word by word: train_pipeline is no tta_pipeline."""
+    words, others = name.split('_'), key.split('_')
+    if len(words) != len(others):
+        return f'_{key}_' not in f'_{name}_'
+    pairs = zip(words, others, strict=True)
+    return all(nearest(word, [other]) is not None for word, other in pairs)
+
+
 def runner_keys() -> list[str]:
     """Lists the keys at the top of a config that have an effect."""
     arguments = inspect.signature(Runner.__init__).parameters
@@ -151,13 +187,7 @@ def _check_effect(cfg: Config, key: str) -> None:
     name = key.split('.', 1)[0]
     if name in runner_keys() or name not in cfg:
         return
-    places = [
-        place
-        for top in runner_keys()
-        if top in cfg
-        for place, value in _leaves(cfg[top], top)
-        if _came_from(name, cfg[name], place, value)
-    ]
+    places = _places(cfg, name)
     if places:
         raise UsageError(
             f"--cfg-options: '{name}' is only a name in the config file, and "
@@ -166,8 +196,27 @@ def _check_effect(cfg: Config, key: str) -> None:
         )
 
 
-def _leaves(node: Any, place: str) -> Iterator[tuple[str, Any]]:
-    """Yields all values below a key with their dotted keys."""
+def _places(cfg: Config, name: str) -> list[str]:
+    """Finds the keys that took over the value of a name in the file."""
+    return [
+        place
+        for top in runner_keys()
+        if top in cfg
+        for place, value in leaves(cfg[top], top)
+        if _came_from(name, cfg[name], place, value)
+    ]
+
+
+def leaves(node: Any, place: str) -> Iterator[tuple[str, Any]]:
+    """Yields a value and all below it, each with its dotted key.
+
+    Args:
+        node: Part of a config.
+        place: Its dotted key.
+
+    Yields:
+        Dotted key and value.
+    """
     yield place, node
     if isinstance(node, Mapping):
         items: Any = node.items()
@@ -176,7 +225,7 @@ def _leaves(node: Any, place: str) -> Iterator[tuple[str, Any]]:
     else:
         return
     for key, value in items:
-        yield from _leaves(value, f'{place}.{key}')
+        yield from leaves(value, f'{place}.{key}')
 
 
 def _came_from(name: str, origin: Any, place: str, value: Any) -> bool:

@@ -8,7 +8,11 @@ from mmengine.config import Config, ConfigDict
 
 from mmcp.engine import devices
 from mmcp.engine.config import UsageError
-from mmcp.engine.devices import adapt_to_devices
+from mmcp.engine.devices import (
+    LAUNCHERS,
+    adapt_to_devices,
+    require_launcher,
+)
 
 
 @pytest.fixture
@@ -101,3 +105,24 @@ def test_ranks_alike_on_request(device, joined):
 def test_launchers_that_need_a_gpu(device, joined, launcher):
     with pytest.raises(UsageError, match=r'tools/dist_train\.sh'):
         adapt_to_devices(make(launcher=launcher))
+
+
+@pytest.mark.parametrize('launcher', LAUNCHERS)
+def test_launcher_that_started_nothing(monkeypatch, launcher):
+    names, program, command = LAUNCHERS[launcher]
+    for name in names:
+        monkeypatch.setenv(name, '1')
+    require_launcher(Config(dict(launcher=launcher)))
+    monkeypatch.delenv(names[0])
+    with pytest.raises(UsageError) as caught:
+        require_launcher(Config(dict(launcher=launcher)))
+    assert str(caught.value) == (
+        f'--launcher {launcher} is for processes that {program} starts '
+        f'({names[0]} not set). Use {command}, or leave --launcher out for a '
+        'single process.'
+    )
+
+
+@pytest.mark.parametrize('options', [{}, dict(launcher='none')])
+def test_no_launcher_needs_nothing(options):
+    require_launcher(Config(options))

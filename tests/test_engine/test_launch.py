@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from mmengine.config import Config
 
 from mmcp.engine import launch
 from mmcp.engine.config import UsageError
@@ -129,3 +130,16 @@ def test_local_rank_of_old_launchers(tmp_path, monkeypatch, flag, before):
     path.write_text('a = 1\n')
     read_config(parse(path, flag, 2))
     assert os.environ['LOCAL_RANK'] == (before or '2')
+
+
+def test_mistyped_key_in_the_config_is_refused(tmp_path):
+    path = tmp_path / 'mine.py'
+    path.write_text('optim_wraper = dict(type="OptimWrapper")\n')
+    with pytest.raises(UsageError, match=r"Did you mean 'optim_wrapper'\?"):
+        read_config(parse(path))
+
+
+def test_launcher_is_checked_before_anything_is_built(tmp_path):
+    cfg = Config(dict(launcher='pytorch', work_dir=str(tmp_path)))
+    with pytest.raises(UsageError, match=r'--launcher pytorch is for'):
+        launch.build_runner(cfg)

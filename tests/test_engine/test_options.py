@@ -1,13 +1,23 @@
 """Tests of --cfg-options."""
 
 import argparse
+from pathlib import Path
 
+import mmdet
 import pytest
 from mmengine.config import Config
 from mmengine.runner import Runner
 
 from mmcp.engine.config import UsageError
-from mmcp.engine.options import OptionsAction, merge_options, runner_keys
+from mmcp.engine.options import (
+    OptionsAction,
+    check_names,
+    merge_options,
+    runner_keys,
+)
+
+CONFIGS = Path(__file__).parents[2] / 'configs'
+SHIPPED = sorted(CONFIGS.glob('**/*.py'))
 
 TEXT = """
 data_root = 'data/coco/'
@@ -141,6 +151,72 @@ def test_runner_keys_are_those_of_the_runner():
     assert {'model', 'randomness', 'custom_hooks', 'compile'} <= set(keys)
     assert not {'self', 'cfg'} & set(keys)
     assert hasattr(Runner, 'from_cfg')
+
+
+@pytest.mark.parametrize(
+    ('text', 'meant'),
+    [
+        ('optim_wraper = dict(optimizer=dict(lr=1))', 'optim_wrapper'),
+        ('optimwrapper = dict(optimizer=dict(lr=1))', 'optim_wrapper'),
+        ('Train_cfg = dict(max_iters=1)', 'train_cfg'),
+        ('trian_cfg = dict(max_iters=1)', 'train_cfg'),
+        ('val_dataloaders = dict(batch_size=2)', 'val_dataloader'),
+        ("load_form = 'x.pth'", 'load_from'),
+        ('resum = True', 'resume'),
+        ('param_schedulers = [dict(end=3)]', 'param_scheduler'),
+    ],
+)
+def test_mistyped_key_in_a_config(tmp_path, text, meant):
+    (tmp_path / 'base.py').write_text(TEXT)
+    path = tmp_path / 'leaf.py'
+    path.write_text(f"_base_ = 'base.py'\n{text}\n")
+    with pytest.raises(UsageError) as caught:
+        check_names(Config.fromfile(path))
+    name = text.split(' ')[0]
+    assert str(caught.value) == (
+        f"{path}: '{name}' has no effect. Did you mean '{meant}'? If not, "
+        'remove it or name it less similarly.'
+    )
+
+
+@pytest.mark.parametrize(
+    'text',
+    [
+        'train_pipeline = [dict(type="X")]',
+        'test_pipeline = [dict(type="X")]',
+        'other_backend_args = dict(a=1)',
+        'classes = ("a", "b")',
+        'conv_cfg = dict(type="X")',
+        'models = dict(type="X")\nmodel = models',
+        'train_dataloader_a = dict(b=3)\ntrain_dataloader = dict(x=[1])',
+    ],
+)
+def test_names_that_serve_the_file_are_no_slips(text):
+    check_names(Config.fromstring(text, '.py'))
+
+
+def shipped_by_mmdet():
+    folder = Path(mmdet.__file__).parent / '.mim' / 'configs'
+    # Those with names of the file that are similar to keys are among them.
+    named = [
+        'mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py',
+        'strongsort/strongsort_yolox_x_8xb4-80e_crowdhuman-mot20train_test-'
+        'mot20test.py',
+        'mm_grounding_dino/grounding_dino_swin-l_pretrain_all.py',
+        'soft_teacher/soft-teacher_faster-rcnn_r50-caffe_fpn_180k_semi-0.1-'
+        'coco.py',
+    ]
+    return [folder / name for name in named] + sorted(
+        folder.glob('yolox/*.py')
+    )
+
+
+def test_no_false_alarm_in_whole_configs():
+    configs = [*SHIPPED, *shipped_by_mmdet()]
+    assert len(SHIPPED) > 50
+    assert len(configs) > len(SHIPPED) + 10
+    for path in configs:
+        check_names(Config.fromfile(path))
 
 
 def parse(*words):

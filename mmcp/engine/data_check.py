@@ -1,0 +1,77 @@
+"""Looks for a config's data before anything is built.
+
+The runner logs the machine and the whole config before it builds the data
+sets; what is wrong with them should be told above that, not below it.
+"""
+
+import errno
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.dataset import BaseDataset
+from mmengine.registry import DATASETS
+
+from mmcp.engine.config import UsageError
+from mmcp.engine.failures import unknown_type
+from mmcp.engine.options import leaves
+
+
+def check_data(cfg: Config, parts: Sequence[str]) -> None:
+    """Refuses unknown types of data sets and missing annotation files.
+
+    Files behind an address or a storage backend, and those of data sets that
+    find their files in a way of their own, are left to the data sets.
+
+    Args:
+        cfg: The config.
+        parts: Which of 'train', 'val' and 'test' the run uses.
+
+    Raises:
+        UsageError: If there is no such type.
+        FileNotFoundError: If a file does not exist.
+    """
+    with DATASETS.switch_scope_and_registry(
+        cfg.get('default_scope')
+    ) as registry:
+        for dataset in _datasets(cfg, parts):
+            kind = registry.get(dataset['type'])
+            if kind is None:
+                raise UsageError(unknown_type(registry, dataset['type']))
+            if _joins_like_mmengine(kind):
+                _require_file(dataset, dataset.get('data_root') or '')
+    for part in parts:
+        for _, node in leaves(cfg.get(f'{part}_evaluator'), ''):
+            if isinstance(node, Mapping):
+                _require_file(node, '')
+
+
+def _datasets(
+    cfg: Config, parts: Sequence[str]
+) -> Iterator[Mapping[str, Any]]:
+    for part in parts:
+        loader = cfg.get(f'{part}_dataloader') or {}
+        for place, node in leaves(loader.get('dataset'), 'dataset'):
+            # A pipeline may hold types of other registries.
+            inside = {'pipeline', 'transforms'} & set(place.split('.'))
+            named = isinstance(node, Mapping) and isinstance(
+                node.get('type'), str
+            )
+            nested = place.rstrip('.0123456789').rpartition('.')[2]
+            if named and not inside and nested in ('dataset', 'datasets'):
+                yield node
+
+
+def _joins_like_mmengine(kind: Any) -> bool:
+    own = getattr(kind, '_join_prefix', None)
+    return own is BaseDataset._join_prefix
+
+
+def _require_file(node: Mapping[str, Any], root: str) -> None:
+    name = node.get('ann_file')
+    if not isinstance(name, str) or not name or node.get('backend_args'):
+        return
+    path = os.path.join(root, name)
+    if ':' not in path and not os.path.exists(path):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
