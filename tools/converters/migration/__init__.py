@@ -1,0 +1,1 @@
+"""Rewriting of MMDetection configs to mmcp's fast path."""
