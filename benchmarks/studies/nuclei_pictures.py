@@ -201,7 +201,11 @@ def main() -> None:
     parser.add_argument('--out', type=Path, default=ROOT / 'docs/results')
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument(
-        '--images', type=int, nargs='+', default=[6, 227], help='COCO ids'
+        '--images',
+        type=int,
+        nargs='+',
+        default=[150, 339, 102, 302],
+        help='COCO ids',
     )
     args = parser.parse_args()
     _write(
