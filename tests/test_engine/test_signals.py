@@ -59,7 +59,9 @@ def test_own_initialisation_is_kept_and_protection_is_added_once():
 
 def idle(ready):
     ready.set()
-    time.sleep(60)
+    # A signal that comes just before a sleep is handled after it.
+    for _ in range(600):
+        time.sleep(0.1)
 
 
 def test_other_forked_children_keep_the_usual_effect():
