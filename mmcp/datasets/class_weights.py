@@ -1,7 +1,8 @@
 """Which classes are pasted, and how often."""
 
 import difflib
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,9 +35,11 @@ class ClassWeights:
         allow: Sequence[Class] | None = None,
         deny: Sequence[Class] | None = None,
     ) -> None:
+        self._length: int | None = None
         if weights is None:
             weights = {}
         elif not isinstance(weights, Mapping):
+            self._length = len(weights)
             weights = dict(enumerate(weights))
         for name, weight in weights.items():
             if not (np.isfinite(weight) and weight >= 0):
@@ -44,19 +47,20 @@ class ClassWeights:
                     'a class weight must be finite and not negative, but '
                     f'class {name!r} has {weight}'
                 )
-        self._weights = dict(weights)
+        self._weights = {_class(k): weight for k, weight in weights.items()}
         self._allow = None if allow is None else _listed('allow', allow)
-        self._deny = _listed('deny', deny or ())
-        for name in [*self._weights, *(self._allow or ()), *self._deny]:
-            if not isinstance(name, int | str):
-                raise TypeError(
-                    f'a class is given by index or name, not by {name!r}'
-                )
+        self._deny = [] if deny is None else _listed('deny', deny)
 
     @property
     def trivial(self) -> bool:
         """Whether all classes weigh the same."""
         return not (self._weights or self._deny) and self._allow is None
+
+    @property
+    def names(self) -> list[str]:
+        """Class names that :meth:`resolve` has not replaced."""
+        classes = [*self._weights, *(self._allow or ()), *self._deny]
+        return [name for name in classes if isinstance(name, str)]
 
     def resolve(self, classes: Sequence[str]) -> None:
         """Replaces class names by indices.
@@ -65,15 +69,21 @@ class ClassWeights:
             classes: All class names of the data set, by index.
 
         Raises:
-            ValueError: If a name is unknown; the nearest one is proposed.
+            ValueError: If a name is unknown (the nearest one is proposed), an
+                index is out of range, a class is given twice in one argument,
+                or if a sequence of weights has not one for each class.
         """
-        self._weights = {
-            _index(name, classes): weight
-            for name, weight in self._weights.items()
-        }
+        if self._length not in (None, len(classes)):
+            raise ValueError(
+                f'class_weights has {self._length} weights, but the data set '
+                f'has {len(classes)} classes; a dict may name some of them'
+            )
+        indices = _indices('class_weights', self._weights, classes)
+        weights = self._weights.values()
+        self._weights = dict(zip(indices, weights, strict=True))
         if self._allow is not None:
-            self._allow = [_index(name, classes) for name in self._allow]
-        self._deny = [_index(name, classes) for name in self._deny]
+            self._allow = [*_indices('allow', self._allow, classes)]
+        self._deny = [*_indices('deny', self._deny, classes)]
 
     def of(self, labels: NDArray[Any]) -> NDArray[np.float64]:
         """Weights of objects.
@@ -87,14 +97,9 @@ class ClassWeights:
         Raises:
             ValueError: If class names have not been resolved.
         """
-        unresolved = [
-            name
-            for name in [*self._weights, *(self._allow or ()), *self._deny]
-            if isinstance(name, str)
-        ]
-        if unresolved:
+        if self.names:
             raise ValueError(
-                f'class names {unresolved} are not known here, since the '
+                f'class names {self.names} are not known here, since the '
                 'transform has not seen the data set; give class indices'
             )
         weights = np.array(
@@ -112,12 +117,43 @@ def _listed(argument: str, classes: Sequence[Class]) -> list[Class]:
         raise TypeError(
             f'{argument} is a list of classes; write {argument}=[{classes!r}]'
         )
-    return list(classes)
+    return [_class(name) for name in classes]
 
 
-def _index(name: Class, classes: Sequence[str]) -> int:
-    if isinstance(name, int):
+def _class(name: Any) -> Class:
+    """A name as it is, any integer as an ``int``."""
+    if isinstance(name, str):
         return name
+    try:
+        return operator.index(name)
+    except TypeError:
+        raise TypeError(
+            f'a class is given by index or name, not by {name!r}'
+        ) from None
+
+
+def _indices(
+    argument: str, names: Iterable[Class], classes: Sequence[str]
+) -> list[int]:
+    indices: list[int] = []
+    for name in names:
+        index = _index(argument, name, classes)
+        if index in indices:
+            raise ValueError(
+                f"{argument} gives class {index}, '{classes[index]}', twice"
+            )
+        indices.append(index)
+    return indices
+
+
+def _index(argument: str, name: Class, classes: Sequence[str]) -> int:
+    if isinstance(name, int):
+        if 0 <= name < len(classes):
+            return name
+        raise ValueError(
+            f'{argument} gives class {name}, but the data set has '
+            f'{len(classes)} classes, counted from 0'
+        )
     if name in classes:
         return list(classes).index(name)
     near = difflib.get_close_matches(name, classes, 1)
