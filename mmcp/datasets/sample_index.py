@@ -3,9 +3,15 @@
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 import numpy as np
 import torch
+
+# Seed and position of the sample that is being made.
+_current: ContextVar[tuple[int, int] | None] = ContextVar(
+    'current', default=None
+)
 
 
 class SampleIndex(int):
@@ -36,12 +42,29 @@ class SampleIndex(int):
         return int(self), self.position, self.seed
 
 
+def at(index: int, place: int) -> int:
+    """Another place in a data set, at the same place in the stream.
+
+    Args:
+        index: The index a sampler gave.
+        place: Index into a data set.
+
+    Returns:
+        ``place``, with position and seed of ``index`` if it has them.
+    """
+    if isinstance(index, SampleIndex):
+        return SampleIndex(place, index.position, index.seed)
+    return place
+
+
 @contextmanager
 def seeded(index: int) -> Iterator[None]:
     """Seeds all global generators from a sample's place, then restores them.
 
     Stock transforms draw from the global states of ``random``, numpy and
-    torch, so these are what is seeded. An ordinary ``int`` changes nothing.
+    torch, so these are what is seeded. An ordinary ``int`` changes nothing,
+    nor does an index of the sample that is being made already: a data set
+    inside another draws on, or both would draw the same numbers.
 
     Args:
         index: The index a sampler gave.
@@ -49,7 +72,10 @@ def seeded(index: int) -> Iterator[None]:
     Yields:
         Nothing.
     """
-    if not isinstance(index, SampleIndex):
+    key = None
+    if isinstance(index, SampleIndex):
+        key = (index.seed, index.position)
+    if key is None or key == _current.get():
         yield
         return
     before = (
@@ -57,14 +83,16 @@ def seeded(index: int) -> Iterator[None]:
         np.random.get_state(),  # noqa: NPY002
         torch.get_rng_state(),
     )
-    sequence = np.random.SeedSequence((index.seed, index.position))
+    sequence = np.random.SeedSequence(key)
     words = sequence.generate_state(3).tolist()
     random.seed(words[0])
     np.random.seed(words[1])  # noqa: NPY002
     torch.default_generator.manual_seed(words[2])
+    token = _current.set(key)
     try:
         yield
     finally:
+        _current.reset(token)
         random.setstate(before[0])
         np.random.set_state(before[1])  # noqa: NPY002
         torch.set_rng_state(before[2])

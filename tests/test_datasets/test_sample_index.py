@@ -3,7 +3,7 @@ import random
 import numpy as np
 import torch
 
-from mmcp.datasets.sample_index import SampleIndex, seeded
+from mmcp.datasets.sample_index import SampleIndex, at, seeded
 
 
 def draw():
@@ -47,3 +47,31 @@ def test_a_plain_index_seeds_nothing():
     np.random.seed(1)  # noqa: NPY002
     with seeded(7):
         assert np.random.random() == expected  # noqa: NPY002
+
+
+def test_an_index_of_the_same_sample_draws_on():
+    """Or a data set inside another would draw the same numbers."""
+    with seeded(SampleIndex(0, 3, 0)):
+        outer = [draw(), draw()]
+    with seeded(SampleIndex(0, 3, 0)):
+        first = draw()
+        with seeded(SampleIndex(5, 3, 0)):
+            assert [first, draw()] == outer
+    assert drawn_at(3) == outer[0]
+
+
+def test_an_index_of_another_sample_is_seeded_inside():
+    with seeded(SampleIndex(0, 3, 0)):
+        draw()
+        assert drawn_at(4) == drawn_at(4)
+        with seeded(SampleIndex(0, 3, 0)):
+            inner = draw()
+    with seeded(SampleIndex(0, 3, 0)):
+        assert [draw(), draw()][1] == inner
+
+
+def test_another_place_keeps_position_and_seed():
+    moved = at(SampleIndex(1, 7, 9), 4)
+    assert (moved, moved.position, moved.seed) == (4, 7, 9)
+    assert type(at(1, 4)) is int
+    assert at(1, 4) == 4

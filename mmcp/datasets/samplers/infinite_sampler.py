@@ -19,6 +19,11 @@ class InfiniteSampler(Sampler[int]):
     :meth:`skip` costs nothing: the order of a pass follows from the seed and
     the number of the pass. Ranks take positions in turn.
 
+    ``RepeatDataset`` and ``ClassBalancedDataset`` replace the index by an
+    ordinary one, so its position and seed do not reach a
+    :class:`mmcp.CopyPasteDataset` inside them. Put them inside it, as its
+    ``dataset``.
+
     Args:
         dataset: The data set, N samples.
         shuffle: Whether the order is random. Defaults to True.
@@ -26,8 +31,11 @@ class InfiniteSampler(Sampler[int]):
             one that all ranks agree on.
 
     Raises:
-        ValueError: If the data set is empty.
+        ValueError: If the data set is empty or the seed negative.
     """
+
+    endless = True
+    """That :meth:`__iter__` never ends, whatever the length says."""
 
     def __init__(
         self, dataset: Sized, shuffle: bool = True, seed: int | None = None
@@ -36,6 +44,10 @@ class InfiniteSampler(Sampler[int]):
             raise ValueError(
                 'the data set has no samples; look at its paths and filter_cfg'
             )
+        if seed is not None and seed < 0:
+            raise ValueError(f'seed must be >= 0, but is {seed}')
+        # Batch samplers, such as AspectRatioBatchSampler, look at it.
+        self.dataset = dataset
         self.size = len(dataset)
         self.shuffle = shuffle
         self.seed = int(sync_random_seed() if seed is None else seed)

@@ -12,8 +12,10 @@ SAMPLE_RNG_KEY = 'sample_rng'
 def rng_of(results: dict[str, Any]) -> np.random.Generator:
     """The generator that belongs to a sample.
 
-    ``CopyPasteDataset`` puts one keyed by seed and position into the results,
-    so that a sample does not depend on the worker that makes it.
+    A caller may put one into the results. Otherwise the draws follow numpy's
+    global state, which ``CopyPasteDataset`` seeds from the sample's place in
+    the stream if the sampler is :class:`mmcp.InfiniteSampler`, and mmengine
+    seeds in each worker.
 
     Args:
         results: Results of one image.

@@ -4,6 +4,7 @@ import pickle
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mmdet.datasets.samplers import AspectRatioBatchSampler
 from mmengine.registry import DATA_SAMPLERS
 
 from mmcp.datasets.sample_index import SampleIndex
@@ -62,6 +63,8 @@ def test_errors():
         InfiniteSampler([])
     with pytest.raises(ValueError, match='num_samples'):
         InfiniteSampler([1]).skip(-1)
+    with pytest.raises(ValueError, match='seed must be >= 0, but is -1'):
+        InfiniteSampler([1], seed=-1)
 
 
 def test_registered_and_agreed_upon_seed():
@@ -77,3 +80,21 @@ def test_sample_index_is_an_int_that_survives_pickling():
     again = pickle.loads(pickle.dumps(index))
     assert (again, again.position, again.seed) == (4, 17, 9)
     assert ['a', 'b', 'c', 'd', 'e'][index] == 'e'
+
+
+class Shapes:
+    """Images of which every other one is upright."""
+
+    def __len__(self):
+        return 6
+
+    def get_data_info(self, index):
+        return dict(width=2 - index % 2, height=1.5)
+
+
+def test_batches_of_one_aspect_ratio():
+    sampler = InfiniteSampler(Shapes(), shuffle=False)
+    batches = take(AspectRatioBatchSampler(sampler, 2), 4)
+    assert batches == [[0, 2], [1, 3], [4, 0], [5, 1]]
+    positions = [[index.position for index in batch] for batch in batches]
+    assert positions == [[0, 2], [1, 3], [4, 6], [5, 7]]
