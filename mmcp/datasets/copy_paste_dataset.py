@@ -1,16 +1,20 @@
 """A data set whose images receive objects from another image."""
 
+import copy
 import random
 from collections.abc import Callable, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 import torch
+from mmdet.structures.bbox import BaseBoxes
+from mmdet.structures.mask import BitmapMasks
 from mmengine.dataset import Compose
 from numpy.typing import NDArray
 
 from mmcp.datasets.class_weights import Class, ClassWeights
-from mmcp.datasets.sample_index import seeded
+from mmcp.datasets.sample_index import at, seeded
 from mmcp.registry import DATASETS, TRANSFORMS
 
 Results = dict[str, Any]
@@ -33,24 +37,32 @@ class CopyPasteDataset:
     With :class:`mmcp.datasets.samplers.InfiniteSampler` all randomness of a
     sample, that of the wrapped pipelines too, follows from the seed and the
     sample's position: a resumed run and any number of workers give the same
-    samples. A cache gives that up, since it holds what its worker saw.
+    samples. A cache gives that up, since it holds what its worker saw, and so
+    does a ``RepeatDataset`` or ``ClassBalancedDataset`` around this one, since
+    it replaces the index by one without position and seed: wrap ``dataset``
+    instead.
 
     Args:
         dataset: The destination: a data set or its config. Its pipeline loads
             and jitters, without packing.
         source: Where objects come from. Defaults to None, meaning
-            ``dataset``.
-        copy_paste: Arguments of :class:`mmcp.CopyPaste`. Defaults to None.
+            ``dataset``. Its classes must be those of ``dataset``, since its
+            objects keep their labels.
+        copy_paste: Arguments of :class:`mmcp.CopyPaste`, without the three
+            that choose classes, which are given below. Defaults to None.
         source_pipeline: Transforms of every source sample after the cache, so
             that the cache may hold decoded images (jitter here) or jittered
-            ones (jitter in the source's own pipeline). Defaults to ().
+            ones (jitter in the source's own pipeline). They may change
+            images in place, as they get copies. Defaults to ().
         pipeline: What follows the pasting. Defaults to None, meaning
             ``[dict(type='mmcp.PackDetInputs')]``.
         prob: Probability that a source image is used at all; otherwise none
             is loaded. Defaults to 1.0.
         class_weights: Weights of classes: a source image is drawn with the
-            largest weight among its classes, and its objects with their own.
-            Defaults to None, meaning uniformly.
+            largest weight among the classes of its objects (crowd and
+            ignored ones count if ``copy_paste`` has ``paste_crowd=True``),
+            and its objects with their own. Defaults to None, meaning
+            uniformly.
         allow: Classes, by index or name, that may be pasted. Defaults to
             None, meaning all.
         deny: Classes that may not be pasted. Defaults to None.
@@ -62,8 +74,9 @@ class CopyPasteDataset:
 
     Raises:
         ValueError: If an argument is out of range, if MMDetection's Mosaic or
-            MixUp stand in a pipeline (they leave masks stale), or if no source
-            image has a class that may be pasted.
+            MixUp stand in a pipeline (they leave masks stale), if the classes
+            of the two data sets differ, if a class is unknown, or if no
+            source image has a class that may be pasted.
     """
 
     def __init__(
@@ -94,21 +107,16 @@ class CopyPasteDataset:
             _refuse_stale_masks(part)
         self.dataset = _build(dataset)
         self.source = self.dataset if source is None else _build(source)
-        paste = dict(
-            type='mmcp.CopyPaste',
-            class_weights=class_weights,
-            allow=allow,
-            deny=deny,
-        )
-        paste.update(copy_paste or {})
-        self.copy_paste = TRANSFORMS.build(paste)
-        self.copy_paste.set_classes(self.source.metainfo['classes'])
+        chosen = dict(class_weights=class_weights, allow=allow, deny=deny)
+        self.copy_paste = _build_paste(copy_paste or {}, chosen)
+        self._weights = ClassWeights(class_weights, allow, deny)
+        self._name_classes()
         self.pipeline = Compose(pipeline)
         self.source_pipeline = Compose(source_pipeline)
         self.prob = prob
-        self._cache = _SourceCache(self.source, cache, cache_reuse)
-        self._weights = ClassWeights(class_weights, allow, deny)
-        self._weights.resolve(self.source.metainfo['classes'])
+        self._cache = _SourceCache(
+            self.source, cache, cache_reuse, copies=bool(source_pipeline)
+        )
         self._chances = self._weigh_images()
         # Shared memory: persistent workers see the hook change it.
         self._stop = torch.tensor([_NEVER])
@@ -174,13 +182,13 @@ class CopyPasteDataset:
             RuntimeError: If the pipelines keep giving nothing.
         """
         with seeded(index):
-            place = int(index)
+            index = at(index, int(index))
             for _ in range(_MAX_REFETCH):
-                results = self._paste(self.dataset[place], index)
+                results = self._paste(self.dataset[index], index)
                 sample = None if results is None else self.pipeline(results)
                 if sample is not None:
                     return sample
-                place = random.randrange(len(self))
+                index = at(index, random.randrange(len(self)))
         raise RuntimeError(
             f'{_MAX_REFETCH} images in a row came out of the pipelines as '
             'None; FilterAnnotations(keep_empty=False) keeps images without '
@@ -191,7 +199,7 @@ class CopyPasteDataset:
         stopped = getattr(index, 'position', 0) >= self._stop.item()
         if results is None or stopped or random.random() >= self.prob:
             return results
-        source = self._cache.draw(self._draw_source)
+        source = self._cache.draw(lambda: at(index, self._draw_source()))
         source = self.source_pipeline(source)
         if source is None:
             return results
@@ -210,7 +218,7 @@ class CopyPasteDataset:
             return None
         weights = np.zeros(len(self.source))
         for index in range(len(weights)):
-            labels = np.array(self.source.get_cat_ids(index), np.int64)
+            labels = np.array(self._source_labels(index), np.int64)
             weights[index] = self._weights.of(labels).max(initial=0)
         if not weights.any():
             raise ValueError(
@@ -218,6 +226,34 @@ class CopyPasteDataset:
                 'class_weights, allow and deny'
             )
         return np.cumsum(weights / weights.sum())
+
+    def _source_labels(self, index: int) -> list[int]:
+        """Classes of the objects of a source image that may be pasted."""
+        info = self.source.get_data_info(index)
+        if 'instances' not in info:
+            return list(self.source.get_cat_ids(index))
+        crowd = getattr(self.copy_paste, 'paste_crowd', True)
+        return [
+            instance['bbox_label']
+            for instance in info['instances']
+            if crowd or not instance.get('ignore_flag', 0)
+        ]
+
+    def _name_classes(self) -> None:
+        """Tells the classes to what may name them, if they agree."""
+        below = _classes_of(self.dataset)
+        above = _classes_of(self.source)
+        if below is not None and above is not None:
+            _check_equal(below, above)
+        classes = below if above is None else above
+        if classes is not None:
+            self._weights.resolve(classes)
+            self.copy_paste.set_classes(classes)
+        elif self._weights.names:
+            raise ValueError(
+                f'classes {self._weights.names} are given by name, but no '
+                "data set has metainfo['classes']; add it or give indices"
+            )
 
 
 class _SourceCache:
@@ -227,12 +263,16 @@ class _SourceCache:
         source: The source data set.
         size: Most samples kept; 0 keeps none.
         reuse: Draws for each sample loaded once the cache is full.
+        copies: Whether receivers may change images and boxes in place.
     """
 
-    def __init__(self, source: Any, size: int, reuse: int) -> None:
+    def __init__(
+        self, source: Any, size: int, reuse: int, copies: bool
+    ) -> None:
         self.source = source
         self.size = size
         self.reuse = reuse
+        self.copies = copies
         self.samples: list[Results] = []
         self._draws = 0
 
@@ -243,7 +283,8 @@ class _SourceCache:
             draw_index: Draws the index of a sample to load.
 
         Returns:
-            A sample; its arrays may be shared and must not be changed.
+            A sample; unless ``copies``, its arrays may be shared and must not
+            be changed.
         """
         if not self.size:
             return self._load(draw_index())
@@ -251,11 +292,8 @@ class _SourceCache:
             self.samples.append(self._load(draw_index()))
             self.samples = self.samples[-self.size :]
         self._draws += 1
-        sample = dict(random.choice(self.samples))
-        if hasattr(sample.get('gt_bboxes'), 'clone'):
-            # MMDetection's transforms change boxes in place.
-            sample['gt_bboxes'] = sample['gt_bboxes'].clone()
-        return sample
+        sample = random.choice(self.samples)
+        return _own(sample) if self.copies else dict(sample)
 
     def _load(self, index: int) -> Results:
         sample = self.source[index]
@@ -265,6 +303,45 @@ class _SourceCache:
                 'FilterAnnotations(keep_empty=False) keeps such images'
             )
         return dict(sample)
+
+
+def _own(sample: Results) -> Results:
+    """Copies of all that MMDetection's transforms change in place."""
+    changed = np.ndarray | BaseBoxes | BitmapMasks
+    return {
+        key: copy.deepcopy(value) if isinstance(value, changed) else value
+        for key, value in sample.items()
+    }
+
+
+def _build_paste(
+    arguments: Mapping[str, Any], chosen: Mapping[str, Any]
+) -> Any:
+    """Builds the transform; ``chosen`` are the arguments about classes."""
+    for key in chosen:
+        if key in arguments:
+            raise ValueError(
+                f"copy_paste must not have '{key}'; give it to "
+                'CopyPasteDataset itself, which chooses images by it too'
+            )
+    paste = dict(type='mmcp.CopyPaste', **chosen)
+    return TRANSFORMS.build({**paste, **arguments})
+
+
+def _classes_of(dataset: Any) -> list[str] | None:
+    classes = (getattr(dataset, 'metainfo', None) or {}).get('classes')
+    return None if classes is None else list(classes)
+
+
+def _check_equal(below: list[str], above: list[str]) -> None:
+    pairs = enumerate(zip_longest(below, above))
+    for index, (name, other) in pairs:
+        if name != other:
+            raise ValueError(
+                'the data sets must have the same classes, but class '
+                f'{index} is {name!r} in dataset and {other!r} in source; '
+                "give both the same metainfo['classes']"
+            )
 
 
 def _build(dataset: Any) -> Any:

@@ -14,6 +14,7 @@ from paste_samples import SIZE, random_sample, rectangle, sample
 from torch.utils.data import DataLoader
 
 from mmcp.datasets import CopyPasteDataset
+from mmcp.datasets.sample_index import SampleIndex
 from mmcp.datasets.samplers import InfiniteSampler
 
 CLASSES = ('cat', 'dog', 'bird', 'horse', 'cow')
@@ -155,6 +156,72 @@ def test_no_image_with_an_allowed_class_is_an_error():
         build(empty(), sources(), deny=['hors'])
 
 
+class Annotated(Samples):
+    """Samples with the annotations that MMDetection's data sets have."""
+
+    def get_data_info(self, index):
+        results = self.samples[index]
+        pairs = zip(
+            results['gt_bboxes_labels'].tolist(),
+            results['gt_ignore_flags'].tolist(),
+            strict=True,
+        )
+        return dict(
+            instances=[
+                dict(bbox_label=label, ignore_flag=int(flag))
+                for label, flag in pairs
+            ]
+        )
+
+
+@pytest.mark.parametrize(('crowd', 'loaded'), [(False, {1}), (True, {0, 1})])
+def test_images_with_crowds_alone_weigh_if_crowds_are_pasted(crowd, loaded):
+    box = rectangle(4, 4, 12, 12)
+    source = Annotated(
+        [sample([box], labels=[2], flags=[flag]) for flag in (True, False)]
+    )
+    paste = dict(num_pasted='all', paste_crowd=crowd)
+    dataset = build(empty(), source, copy_paste=paste, allow=['bird'])
+    for index in range(40):
+        packed = dataset[index % 3]['data_samples']
+        assert len(packed.gt_instances) + len(packed.ignored_instances) == 1
+    assert set(source.loaded) == loaded
+
+
+@pytest.mark.parametrize('key', ['class_weights', 'allow', 'deny'])
+def test_classes_are_not_chosen_in_copy_paste(key):
+    with pytest.raises(ValueError, match=f"copy_paste must not have '{key}'"):
+        build(copy_paste={key: [1]})
+
+
+@pytest.mark.parametrize(
+    ('classes', 'message'),
+    [
+        (('cat', 'bird', 'dog', 'horse', 'cow'), "1 is 'bird' in .* 'dog' in"),
+        (CLASSES[:4], "4 is None in dataset and 'cow' in source"),
+        ((*CLASSES, 'pig'), "5 is 'pig' in dataset and None in source"),
+    ],
+)
+def test_both_data_sets_have_the_same_classes(classes, message):
+    below = empty()
+    below.metainfo = dict(classes=classes)
+    with pytest.raises(ValueError, match=f'class {message}'):
+        build(below, sources())
+    below.metainfo = dict(classes=list(CLASSES))
+    assert set(pasted_classes(build(below, sources()), 80)) == set(range(5))
+
+
+def test_classes_may_be_missing_unless_they_are_named():
+    below, above = empty(), sources()
+    del above.metainfo['classes']
+    assert set(pasted_classes(build(below, above, allow=['dog']), 9)) == {1}
+    del below.metainfo['classes']
+    assert set(pasted_classes(build(below, above), 80)) == set(range(5))
+    assert set(pasted_classes(build(below, above, allow=[2]), 9)) == {2}
+    with pytest.raises(ValueError, match=r"\['dog'\] .* no data set has"):
+        build(below, above, allow=['dog'])
+
+
 def test_a_bounded_cache_loads_less():
     source = sources()
     dataset = build(empty(), source, cache=3, cache_reuse=4)
@@ -172,6 +239,32 @@ def test_the_cache_may_hold_decoded_samples_and_jitter_later():
     for index in (0, 1, 2):
         boxes = dataset[index]['data_samples'].gt_instances.bboxes
         assert boxes.tensor.tolist() == [[SIZE[1] - 6, 0, SIZE[1], 6]]
+
+
+@pytest.mark.parametrize(
+    'transform',
+    [
+        dict(type='CutOut', n_holes=3, cutout_shape=(30, 30)),
+        dict(type='RandomErasing', n_patches=3, ratio=0.6),
+    ],
+)
+def test_transforms_in_place_leave_the_cache_as_it_was(transform):
+    above = sources()
+    for results in above.samples:
+        results['gt_seg_map'] = np.ones(SIZE, np.uint8)
+    dataset = build(empty(), above, source_pipeline=[transform], cache=5)
+    before = copy.deepcopy(above.samples)
+    for index in range(30):
+        dataset[index % 3]
+    assert len(dataset._cache.samples) == 5
+    for cached in dataset._cache.samples:
+        expected = before[int(cached['gt_bboxes_labels'][0])]
+        assert set(cached) == set(expected)
+        for key in ('img', 'gt_seg_map', 'gt_bboxes_labels'):
+            assert np.array_equal(cached[key], expected[key])
+        masks, boxes = cached['gt_masks'].masks, cached['gt_bboxes'].tensor
+        assert np.array_equal(masks, expected['gt_masks'].masks)
+        assert boxes.equal(expected['gt_bboxes'].tensor)
 
 
 def test_a_source_without_masks_is_a_clear_error():
@@ -262,6 +355,49 @@ def test_pasting_stops_at_a_position():
     assert pasted == [1] * 6 + [0] * 4
     dataset.stop_pasting()
     assert len(dataset[0]['data_samples'].gt_instances) == 0
+
+
+class Indices(Samples):
+    """Samples that remember the indices as they came."""
+
+    def __getitem__(self, index):
+        self.loaded.append((index, getattr(index, 'position', None)))
+        return None if index == 0 else dict(self.samples[index])
+
+
+def test_positions_reach_the_data_sets_inside_when_drawn_again_too():
+    below = Indices(empty().samples)
+    dataset = build(below, sources())
+    assert dataset[SampleIndex(0, 7, 5)] is not None
+    assert below.loaded[0] == (0, 7)
+    assert below.loaded[-1][0] != 0
+    assert {position for _, position in below.loaded} == {7}
+
+
+def test_the_source_gets_the_position_too():
+    above = Indices(sources().samples)
+    dataset = build(empty(), above, allow=[3])
+    sampler = InfiniteSampler(dataset, seed=1)
+    for _, index in zip(range(2), sampler, strict=False):
+        dataset[index]
+    assert above.loaded == [(3, 0), (3, 1)]
+
+
+def test_one_inside_another_draws_other_numbers():
+    """Both paste one of many objects; the same draws would paste the same."""
+    boxes = [rectangle(4 * i, 0, 4 * i + 3, 4) for i in range(12)]
+    above = Samples([sample([box], labels=[0]) for box in boxes])
+    inner = CopyPasteDataset(
+        empty(), above, dict(num_pasted='all'), pipeline=[]
+    )
+    dataset = build(inner, above)
+    sampler = InfiniteSampler(dataset, seed=1)
+    counts = [
+        len(dataset[index]['data_samples'].gt_instances)
+        for _, index in zip(range(30), sampler, strict=False)
+    ]
+    # A second paste at the same place hides the first.
+    assert counts.count(2) > 20
 
 
 def images_of(dataset, workers, skip=0, count=12, seed=4, **kwargs):
