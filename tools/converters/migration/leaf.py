@@ -17,11 +17,12 @@ def override(old: Any, new: Any) -> Any:
 
     Returns:
         Dicts hold the changed keys only, so that what the base says later
-        still counts; one that loses keys is given whole, with ``_delete_``.
+        still counts; one that loses keys, or that replaces something else, is
+        given whole, with ``_delete_``.
     """
-    if not (isinstance(old, dict) and isinstance(new, dict)):
+    if not isinstance(new, dict):
         return new
-    if set(old) - set(new):
+    if not isinstance(old, dict) or set(old) - set(new):
         return dict(_delete_=True, **new)
     return {
         key: override(old[key], value) if key in old else value
