@@ -470,6 +470,7 @@ def test_the_tool_writes_a_small_config_that_trains(detector, capsys):
     assert f'Wrote {out}' in shown
     cfg = Config.fromfile(str(out))
     cfg.work_dir = str(detector.parent / 'work')
+    cfg.experiment_name = cfg.visualizer.name = 'migrated'
     runner = Runner.from_cfg(cfg)
     runner.train()
     assert runner.iter == 2

@@ -245,6 +245,7 @@ def test_a_detector_trains_on_them(tmp_path):
     cfg.train_dataloader.sampler = dict(type='mmcp.InfiniteSampler')
     cfg.val_dataloader = cfg.val_evaluator = cfg.val_cfg = None
     cfg.train_cfg.pop('val_interval')
+    cfg.experiment_name = cfg.visualizer.name = 'cutouts'
     runner = Runner.from_cfg(cfg)
     runner.train()
     assert runner.iter == 2
