@@ -2,8 +2,10 @@
 
 Made by ``python -m mmcp.demo data/demo``: 60 training and 48 validation
 images, ten shapes with a long tail, one crowd region. The pipelines are those
-of the COCO recipes at a quarter of their size. As there, the crowd region is an
-ignored instance that no assigner looks at: proposals in it train as background.
+of the COCO recipes at a quarter of their size; validation images, which the
+jitter shows at up to twice their size, are resized to fit 384x384. As there,
+the crowd region is an ignored instance that no assigner looks at: proposals
+in it train as background.
 """
 
 classes = (
@@ -79,7 +81,7 @@ val_dataloader = dict(
         test_mode=True,
         pipeline=[
             dict(type='LoadImageFromFile'),
-            dict(type='Resize', scale=(256, 256), keep_ratio=True),
+            dict(type='Resize', scale=(384, 384), keep_ratio=True),
             dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
             dict(
                 type='PackDetInputs',
