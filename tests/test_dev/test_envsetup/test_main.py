@@ -262,7 +262,7 @@ def test_too_little_disk(machine, start, capsys, disk):
     assert start() == 1
     assert capsys.readouterr().err == (
         'make env: too little disk: 3.0 GiB are free at '
-        f'{machine.places.root}, 5 GiB are needed; make room and run it '
+        f'{machine.places.root}, 8 GiB are needed; make room and run it '
         'again\n'
     )
     assert machine.events == []
@@ -331,6 +331,27 @@ def test_disk_full_while_compiling(machine, start, capsys):
     machine.events.clear()
     assert start() == 0
     assert 'download' not in machine.events
+
+
+@pytest.mark.parametrize('event', ['rest', 'compile'])
+@pytest.mark.parametrize(
+    ('number', 'message'),
+    [
+        (signal.SIGTERM, 'stopped by SIGTERM, from outside'),
+        (signal.SIGKILL, 'stopped by SIGKILL, perhaps memory ran out'),
+    ],
+)
+def test_a_command_ended_by_a_signal(
+    machine, start, capsys, event, number, message
+):
+    machine.faults[event] = lambda: Finished(-number, ['[3/78] c++ nms.cpp'])
+
+    assert start() == 1
+    assert capsys.readouterr().err == (
+        f'make env: {message}; run "make env" again to go on (full output: '
+        f'{machine.places.log})\n'
+    )
+    assert start() == 0
 
 
 def test_venv_that_cannot_be_made(machine, start, capsys):

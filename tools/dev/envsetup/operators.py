@@ -16,7 +16,7 @@ from pathlib import Path
 from envsetup.pip import AGAIN, Pip
 from envsetup.preflight import Python, check_compiler, check_disk
 from envsetup.progress import CompileProgress, say
-from envsetup.shell import SetupError
+from envsetup.shell import SetupError, ended_by_signal
 
 NAME = 'onedl-mmcv'
 FLAGS = '-O2 -g0'  # a quarter less time than the default flags
@@ -191,9 +191,8 @@ class Operators:
         finally:
             progress.close()
         if not done.ok:
-            raise SetupError(
-                f'{explain_build(done.lines)} (full output: {self.pip.log})'
-            )
+            reason = ended_by_signal(done) or explain_build(done.lines)
+            raise SetupError(f'{reason} (full output: {self.pip.log})')
 
     def _try(self, wheel: Path) -> bool:
         self.pip.install('--no-deps', '--force-reinstall', str(wheel))

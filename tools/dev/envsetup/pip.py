@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from envsetup.progress import show_download
-from envsetup.shell import Finished, Runner, SetupError
+from envsetup.shell import Finished, Runner, SetupError, ended_by_signal
 
 COLLECTING = re.compile(r'\s*(?:Collecting|Processing) (\S+)')
 DOWNLOADING = re.compile(r'\s*Downloading (?:\S*/)?(\S+)')
@@ -58,7 +58,7 @@ class Pip:
     def _run(self, *arguments: str) -> None:
         done = self._call(*arguments)
         if not done.ok:
-            reason = explain(done.lines)
+            reason = ended_by_signal(done) or explain(done.lines)
             raise SetupError(f'{reason} (full output: {self.log})')
 
     def _call(self, *arguments: str) -> Finished:

@@ -41,6 +41,15 @@ class Finished:
         return self.returncode == 0
 
 
+def ended_by_signal(done: Finished) -> str | None:
+    """Says which signal ended a command, None if it ended by itself."""
+    if done.returncode >= 0:
+        return None
+    name = signal.Signals(-done.returncode).name
+    cause = 'perhaps memory ran out' if name == 'SIGKILL' else 'from outside'
+    return f'stopped by {name}, {cause}; run "make env" again to go on'
+
+
 class Runner(Protocol):
     """Whatever runs commands; tests pass one that only pretends to."""
 
