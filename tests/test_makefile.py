@@ -20,8 +20,14 @@ needs_make = pytest.mark.skipif(
 
 
 def make(*arguments):
+    # The tests may run under `make test`, whose flags must not count here.
+    outer = ('MAKEFLAGS', 'MAKELEVEL', 'MFLAGS', 'MAKEOVERRIDES', 'PYTHON')
     done = subprocess.run(
-        ['make', *arguments], cwd=ROOT, capture_output=True, text=True
+        ['make', *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={k: v for k, v in os.environ.items() if k not in outer},
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
