@@ -13,6 +13,8 @@ import numpy as np
 import pycocotools.mask as coco_mask
 from numpy.typing import NDArray
 
+from mmcp.functional.run_lengths import decode_runs, is_sound_rle, runs_of
+
 __all__ = [
     'Patch',
     'boxes_of',
@@ -132,10 +134,8 @@ def patch_from_polygons(
 ) -> Patch:
     """Rasterises the polygons of one object inside their box.
 
-    Equal, pixel for pixel, to decoding them with pycocotools on the whole
-    canvas. The origin stays: were it moved, an edge that passes halfway
-    between two points of pycocotools' grid could be rounded to the other
-    side. Only columns and rows outside of the object are left out.
+    The runs are those of pycocotools on the whole canvas, so the pixels are,
+    too; only their decoding stays inside the box.
 
     Args:
         polygons: Parts of the object, each of shape (2 * vertices,),
@@ -158,44 +158,14 @@ def patch_from_polygons(
         )
     if not parts:
         return EMPTY
-    vertices = np.concatenate([part.reshape(-1, 2) for part in parts])
-    size = width, height
-    # A pixel more each way, for pycocotools' rounding.
-    low = np.clip(np.floor(vertices.min(0)) - 1, 0, size)
-    high = np.clip(np.ceil(vertices.max(0)) + 1, 0, size)
-    (x0, y0), (x1, y1) = low.astype(int).tolist(), high.astype(int).tolist()
-    if x1 <= x0 or y1 <= y0:
-        return EMPTY
-    rles = coco_mask.frPyObjects([part.tolist() for part in parts], y1, x1)
-    whole = coco_mask.merge(rles)['counts']
-    cut = _drop_zeros(whole, x0 * y1)
-    bitmap = coco_mask.decode({'size': [y1, x1 - x0], 'counts': cut})[y0:]
-    return tighten(Patch(x0, y0, np.ascontiguousarray(bitmap)))
-
-
-def _drop_zeros(counts: bytes, pixels: int) -> bytes:
-    """Shortens the first run of a compressed encoding, which is of zeros.
-
-    No other run is stored relative to the first one. A number is stored in
-    groups of 5 bits, the lowest first; bit 5 of a group says that another
-    follows, and bit 4 of the last one is the sign.
-    """
-    run, groups = 0, 0
-    for groups, byte in enumerate(counts, 1):
-        run |= (byte - 48 & 31) << 5 * (groups - 1)
-        if not byte - 48 & 32:
-            break
-    run -= pixels
-    first = bytearray()
-    while run > 15:
-        first.append((run & 31 | 32) + 48)
-        run >>= 5
-    first.append(run + 48)
-    return bytes(first) + counts[groups:]
+    lists = [part.tolist() for part in parts]
+    rles = coco_mask.frPyObjects(lists, height, width)
+    rle = rles[0] if len(rles) == 1 else coco_mask.merge(rles)
+    return Patch(*decode_runs(runs_of(rle['counts']), height))
 
 
 def patch_from_rle(rle: dict[str, Any]) -> Patch:
-    """Decodes a COCO run-length encoding.
+    """Decodes a COCO run-length encoding inside the box of its object.
 
     Args:
         rle: ``{'size': [H, W], 'counts': ...}`` with counts as a list
@@ -203,10 +173,18 @@ def patch_from_rle(rle: dict[str, Any]) -> Patch:
 
     Returns:
         The tight patch.
+
+    Raises:
+        ValueError: If the runs do not add up to the image.
     """
-    if isinstance(rle['counts'], list):
-        rle = coco_mask.frPyObjects(rle, *rle['size'])
-    return tighten(Patch(0, 0, coco_mask.decode(rle)))
+    height, width = rle['size']
+    if not is_sound_rle(rle, height, width):
+        raise ValueError(
+            f'the runs of an encoding do not fit its size {[height, width]} '
+            '(height, width); load it with mmcp.LoadAnnotations, which '
+            'ignores such objects'
+        )
+    return Patch(*decode_runs(runs_of(rle['counts']), height))
 
 
 def clip_patch(patch: Patch, height: int, width: int) -> Patch:
