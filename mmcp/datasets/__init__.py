@@ -3,5 +3,15 @@
 from mmcp.datasets.background_dataset import BackgroundDataset
 from mmcp.datasets.copy_paste_dataset import CopyPasteDataset
 from mmcp.datasets.cutout_dataset import CutoutDataset
+from mmcp.datasets.unlabeled_image_dataset import (
+    UnlabeledImageDataset,
+    UnreadableImage,
+)
 
-__all__ = ['BackgroundDataset', 'CopyPasteDataset', 'CutoutDataset']
+__all__ = [
+    'BackgroundDataset',
+    'CopyPasteDataset',
+    'CutoutDataset',
+    'UnlabeledImageDataset',
+    'UnreadableImage',
+]
