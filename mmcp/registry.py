@@ -8,6 +8,7 @@ is needed.
 from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 
@@ -34,4 +35,10 @@ HOOKS = Registry(
     parent=MMENGINE_HOOKS,
     scope='mmcp',
     locations=['mmcp.engine.hooks'],
+)
+MODELS = Registry(
+    'model',
+    parent=MMENGINE_MODELS,
+    scope='mmcp',
+    locations=['mmcp.models'],
 )
