@@ -5,7 +5,8 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,11 +28,13 @@ class Panel:
         lines: From the name of a line to its points (iteration, value); the
             first is drawn stronger than the others.
         bottom: Lower end of the vertical axis, None to fit the values.
+        levels: From a name to a value that is marked by a dashed line.
     """
 
     title: str
     lines: Mapping[str, Sequence[tuple[int, float]]]
     bottom: float | None = 0.0
+    levels: Mapping[str, float] = field(default_factory=dict)
 
 
 def read_scalars(work_dir: str | os.PathLike[str]) -> Scalars:
@@ -106,23 +109,61 @@ def plot_curves(panels: Sequence[Panel], width: float = 9.0) -> str:
     Raises:
         ValueError: If there is no panel.
     """
-    if not panels:
-        raise ValueError('there is no panel to draw')
-    with matplotlib.rc_context(
+    buffer = io.StringIO()
+    with _house_style():
+        figure = _figure(panels, len(panels), width, 3.6)
+        figure.savefig(buffer, format='svg', metadata={'Date': None})
+    return buffer.getvalue()
+
+
+def curves_png(
+    panels: Sequence[Panel], columns: int = 3, width: float = 13.0
+) -> bytes:
+    """Draw diagrams in rows, for a file that is looked at as a training runs.
+
+    Args:
+        panels: The diagrams, row by row.
+        columns: Diagrams in a row. Defaults to 3.
+        width: Of the picture in inches. Defaults to 13.
+
+    Returns:
+        A PNG file.
+
+    Raises:
+        ValueError: If there is no panel.
+    """
+    buffer = io.BytesIO()
+    with _house_style():
+        figure = _figure(panels, min(columns, len(panels)), width, 3.2)
+        figure.savefig(buffer, format='png', dpi=100)
+    return buffer.getvalue()
+
+
+def _house_style() -> AbstractContextManager[None]:
+    return matplotlib.rc_context(
         {
             'svg.hashsalt': 'mmcp',
             'font.size': 9,
             'axes.spines.top': False,
             'axes.spines.right': False,
         }
-    ):
-        figure = Figure(figsize=(width, 3.6), layout='constrained')
-        row = figure.subplots(1, len(panels), squeeze=False)[0]
-        for axes, panel in zip(row, panels, strict=True):
-            _draw_panel(axes, panel)
-        buffer = io.StringIO()
-        figure.savefig(buffer, format='svg', metadata={'Date': None})
-    return buffer.getvalue()
+    )
+
+
+def _figure(
+    panels: Sequence[Panel], columns: int, width: float, height: float
+) -> Figure:
+    """A figure of all panels; `height` is that of a row, in inches."""
+    if not panels:
+        raise ValueError('there is no panel to draw')
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(width, rows * height), layout='constrained')
+    places = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes, panel in zip(places, panels, strict=False):
+        _draw_panel(axes, panel)
+    for axes in places[len(panels) :]:
+        axes.set_axis_off()
+    return figure
 
 
 def _draw_panel(axes: Axes, panel: Panel) -> None:
@@ -140,9 +181,13 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
             marker='o' if len(points) < 12 else None,
             markersize=3.5,
         )
+    for name, value in panel.levels.items():
+        axes.axhline(
+            value, label=name, color='#777777', linewidth=1, linestyle='--'
+        )
     if panel.bottom is not None:
         axes.set_ylim(bottom=panel.bottom)
-    if panel.lines:
+    if panel.lines or panel.levels:
         axes.legend(  # below, where it covers no line
             loc='upper left',
             bbox_to_anchor=(-0.02, -0.16),
