@@ -2,6 +2,7 @@
 
 from mmcp.datasets.background_dataset import BackgroundDataset
 from mmcp.datasets.copy_paste_dataset import CopyPasteDataset
+from mmcp.datasets.copy_paste_pair_dataset import CopyPastePairDataset
 from mmcp.datasets.cutout_dataset import CutoutDataset
 from mmcp.datasets.unlabeled_image_dataset import (
     UnlabeledImageDataset,
@@ -11,6 +12,7 @@ from mmcp.datasets.unlabeled_image_dataset import (
 __all__ = [
     'BackgroundDataset',
     'CopyPasteDataset',
+    'CopyPastePairDataset',
     'CutoutDataset',
     'UnlabeledImageDataset',
     'UnreadableImage',

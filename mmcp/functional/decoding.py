@@ -1,0 +1,197 @@
+"""Decoding of image files, at a reduced size where that is enough.
+
+JPEG stores 8x8 blocks of frequencies; leaving out the high ones gives the
+image at a half, a quarter or an eighth of its size for a fraction of the
+time. How large the image is stands in the file's header, so that a crop can
+be drawn before anything is decoded. Channels come as OpenCV has them, BGR.
+"""
+
+import struct
+from collections.abc import Iterator
+from functools import cached_property
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ['EncodedImage', 'PixelImage', 'UndecodableImage']
+
+Pixels = NDArray[np.uint8]
+
+_REDUCED = {
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
+_JPEG = b'\xff\xd8\xff'
+_END = b'\xff\xd9'
+_EXIF = b'Exif\x00\x00'
+# Markers that say how large the image is: all frames, but not the tables
+# (C4), the arithmetic conditioning (CC) or the extension (C8) among them.
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_STANDALONE = frozenset((0x01, *range(0xD0, 0xD9)))
+_SCAN, _APP1 = 0xDA, 0xE1
+_ORIENTATION = 0x0112
+# Orientations from here on exchange height and width.
+_TURNED = 5
+
+
+class UndecodableImage(ValueError):
+    """A file is no image, or damaged; the message says which of the two."""
+
+
+class PixelImage:
+    """An image that is decoded already, with the interface of a file.
+
+    Args:
+        pixels: BGR image of shape (H, W, 3), uint8.
+    """
+
+    def __init__(self, pixels: Pixels) -> None:
+        self._pixels = pixels
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        return self._pixels.shape[0], self._pixels.shape[1]
+
+    def decode(self, reduction: int = 1) -> Pixels:
+        """The pixels, whatever the reduction.
+
+        Args:
+            reduction: Not used. Defaults to 1.
+
+        Returns:
+            The image itself, BGR of shape (H, W, 3), uint8.
+        """
+        return self._pixels
+
+
+class EncodedImage:
+    """The bytes of an image file.
+
+    Anything that OpenCV reads: gray, palette, 16 bit and CMYK become BGR,
+    transparency is dropped, the orientation of a camera is applied.
+
+    Args:
+        content: The file's bytes.
+
+    Raises:
+        UndecodableImage: If the file is empty, or a JPEG that is cut short.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        if not content:
+            raise UndecodableImage('the file is empty')
+        self._content = content
+        is_jpeg = content.startswith(_JPEG)
+        self._header_size = _jpeg_size(content) if is_jpeg else None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the whole image, upright.
+
+        Raises:
+            UndecodableImage: If the file has to be decoded to know, and
+                cannot be.
+        """
+        if self._header_size is not None:
+            return self._header_size
+        return self._whole.shape[0], self._whole.shape[1]
+
+    def decode(self, reduction: int = 1) -> Pixels:
+        """Decodes the image.
+
+        Args:
+            reduction: 1, 2, 4 or 8: how many times smaller a JPEG may be
+                decoded. Other files come whole. Defaults to 1.
+
+        Returns:
+            BGR image, uint8, of shape (H, W, 3) or (ceil(H / reduction),
+            ceil(W / reduction), 3).
+
+        Raises:
+            UndecodableImage: If the file is no image or damaged.
+        """
+        if reduction == 1 or self._header_size is None:
+            return self._whole
+        return _decode(self._content, _REDUCED[reduction])
+
+    @cached_property
+    def _whole(self) -> Pixels:
+        return _decode(self._content, cv2.IMREAD_COLOR)
+
+
+def _decode(content: bytes, flags: int) -> Pixels:
+    data = np.frombuffer(content, np.uint8)
+    try:
+        image = cv2.imdecode(data, flags)
+    except cv2.error as error:
+        # A size beyond OpenCV's limits, for example.
+        raise UndecodableImage(str(error).strip()) from error
+    if image is None:
+        raise UndecodableImage('the file is not an image, or damaged')
+    pixels: Pixels = image
+    return pixels
+
+
+def _jpeg_size(content: bytes) -> tuple[int, int] | None:
+    """Height and width of a JPEG, upright; None if its header is odd.
+
+    Raises:
+        UndecodableImage: If the file does not go on to its end marker.
+            OpenCV would fill the rest with gray.
+    """
+    turned = False
+    for marker, start, stop in _segments(content):
+        if marker == _APP1:
+            turned = turned or _is_turned(content[start:stop])
+        elif marker in _FRAMES and stop - start >= 5:
+            if content.rfind(_END, stop) < 0:
+                raise UndecodableImage('the JPEG is cut short')
+            height, width = struct.unpack_from('>HH', content, start + 1)
+            if not height or not width:
+                return None
+            return (width, height) if turned else (height, width)
+    return None
+
+
+def _segments(content: bytes) -> Iterator[tuple[int, int, int]]:
+    """Markers before the pixels, with the range of what they hold."""
+    place = 2
+    while place + 4 <= len(content) and content[place] == 0xFF:
+        marker = content[place + 1]
+        if marker == 0xFF:
+            place += 1
+            continue
+        if marker in _STANDALONE:
+            place += 2
+            continue
+        if marker == _SCAN:
+            return
+        (length,) = struct.unpack_from('>H', content, place + 2)
+        stop = min(place + 2 + length, len(content))
+        yield marker, place + 4, stop
+        place = stop
+
+
+def _is_turned(segment: bytes) -> bool:
+    """Whether EXIF data say that the image lies on its side."""
+    if not segment.startswith(_EXIF):
+        return False
+    tiff = segment[len(_EXIF) :]
+    order = {b'II': '<', b'MM': '>'}.get(tiff[:2])
+    if order is None or len(tiff) < 8:
+        return False
+    (directory,) = struct.unpack_from(f'{order}I', tiff, 4)
+    if directory + 2 > len(tiff):
+        return False
+    (count,) = struct.unpack_from(f'{order}H', tiff, directory)
+    for entry in range(directory + 2, directory + 2 + 12 * count, 12):
+        if entry + 12 > len(tiff):
+            return False
+        (tag,) = struct.unpack_from(f'{order}H', tiff, entry)
+        if tag == _ORIENTATION:
+            (value,) = struct.unpack_from(f'{order}H', tiff, entry + 8)
+            return bool(_TURNED <= value <= 8)
+    return False
