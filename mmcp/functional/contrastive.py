@@ -8,7 +8,7 @@ positions of two grids.
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +16,32 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 DENOMINATORS = ('key', 'query')
+
+
+class _Product(torch.autograd.Function):
+    """``torch.bmm`` with a backward pass in full precision.
+
+    A compiled backward pass runs under the autocast that surrounds the whole
+    compiled function, whatever was switched off inside.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, left: Tensor, right: Tensor) -> Tensor:
+        ctx.save_for_backward(left, right)
+        return torch.bmm(left, right)
+
+    @staticmethod
+    def backward(
+        ctx: Any, gradient: Tensor
+    ) -> tuple[Tensor | None, Tensor | None]:
+        left, right = ctx.saved_tensors
+        to_left = to_right = None
+        with _full_precision(gradient):
+            if ctx.needs_input_grad[0]:
+                to_left = torch.bmm(gradient, right.transpose(1, 2))
+            if ctx.needs_input_grad[1]:
+                to_right = torch.bmm(left.transpose(1, 2), gradient)
+        return to_left, to_right
 
 
 class PairStatistics(NamedTuple):
@@ -259,8 +285,8 @@ def masked_pool(features: Tensor, mask: Tensor | None = None) -> Tensor:
             return F.normalize(features.sum(dim=2), dim=1)
         mask = mask.detach().bool()
         mask = mask | ~mask.any(dim=1, keepdim=True)
-        pooled = torch.einsum('nds,ns->nd', features, mask.to(features.dtype))
-        return F.normalize(pooled, dim=1)
+        pooled = features * mask[:, None].to(features.dtype)
+        return F.normalize(pooled.sum(dim=2), dim=1)
 
 
 def resize_mask(mask: Tensor, size: tuple[int, int]) -> Tensor:
@@ -307,7 +333,7 @@ def _mean_feature(features: Tensor, mask: Tensor) -> Tensor:
     """(N, D, S), (N, S) -> (N, D)."""
     total = mask.sum(dim=1, keepdim=True)
     total = total.where(total > 0, 1)
-    return torch.einsum('nds,ns->nd', features, mask) / total
+    return (features * mask[:, None]).sum(dim=2) / total
 
 
 def _log_sum_exp(
@@ -329,7 +355,13 @@ def _summed(rows: Tensor, columns: Tensor) -> Tensor:
 
 def _products(rows: Tensor, columns: Tensor) -> Tensor:
     """(N, D, A), (N, D, B) -> (N, A, B)."""
-    return torch.bmm(rows.transpose(1, 2), columns)
+    return _product(rows.transpose(1, 2), columns)
+
+
+def _product(left: Tensor, right: Tensor) -> Tensor:
+    """(N, A, D), (N, D, B) -> (N, A, B)."""
+    result: Tensor = _Product.apply(left, right)  # type: ignore[no-untyped-call]
+    return result
 
 
 def _chunks(rows: Tensor, chunk_size: int | None) -> Iterator[Tensor]:
@@ -354,7 +386,8 @@ def _similarities(
             f'{tuple(negatives.shape)}'
         )
     query, key = _full(query), _full(key.detach())
-    return (query * key).sum(dim=1), query @ _full(negatives.detach())
+    negative = _product(query[None], _full(negatives.detach())[None])
+    return (query * key).sum(dim=1), negative[0]
 
 
 def _check_dense(
