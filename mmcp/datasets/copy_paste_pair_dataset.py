@@ -302,13 +302,11 @@ def _composed(
     fore: Sequence[_View], back: Sequence[_View]
 ) -> dict[str, dict[str, torch.Tensor]]:
     """Augments the views and pastes them onto the backgrounds, if any."""
-    images = [_planes(augment_view(v.crop, v.params)) for v in fore]
+    images = [augment_view(view.crop, view.params) for view in fore]
     for number, view in enumerate(back):
-        ground = _planes(augment_view(view.crop, view.params))
-        mask = fore[number].mask
-        np.copyto(ground, images[number], where=mask)
-        images[number] = ground
-    return {'inputs': _by_side(images)}
+        ground = augment_view(view.crop, view.params)
+        images[number] = _paste(images[number], fore[number].mask, ground)
+    return {'inputs': _by_side(_planes(image) for image in images)}
 
 
 def _unfinished(
@@ -325,6 +323,15 @@ def _unfinished(
             vector = torch.from_numpy(view.params.to_vector())
             sample['views'][f'{side}_background'] = vector
     return sample
+
+
+def _paste(
+    image: NDArray[np.uint8], mask: Mask | None, ground: NDArray[np.uint8]
+) -> NDArray[np.uint8]:
+    """Copies the foreground of an image onto ``ground``, in place."""
+    assert mask is not None, 'backgrounds are read only for masks'
+    pasted: NDArray[np.uint8] = cv2.copyTo(image, mask.view(np.uint8), ground)
+    return pasted
 
 
 def _by_side(arrays: Iterable[NDArray[Any]]) -> dict[str, torch.Tensor]:

@@ -30,6 +30,7 @@ ORDERS = tuple(permutations(range(4)))
 
 # ITU-R 601, as PIL and OpenCV.
 _GRAY = np.array([0.299, 0.587, 0.114])
+_LEVELS = np.arange(256.0)
 _DEGREES = 360.0
 
 
@@ -43,7 +44,7 @@ def adjust_brightness(image: Image, factor: float) -> Image:
     Returns:
         A new image, same shape and dtype.
     """
-    return _affine(image, np.eye(3) * factor, 0.0)
+    return _scale(image, factor, 0.0)
 
 
 def adjust_contrast(image: Image, factor: float) -> Image:
@@ -57,7 +58,7 @@ def adjust_contrast(image: Image, factor: float) -> Image:
         A new image, same shape and dtype.
     """
     (mean, *_) = cv2.mean(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
-    return _affine(image, np.eye(3) * factor, (1 - factor) * mean)
+    return _scale(image, factor, (1 - factor) * mean)
 
 
 def adjust_saturation(image: Image, factor: float) -> Image:
@@ -71,7 +72,8 @@ def adjust_saturation(image: Image, factor: float) -> Image:
         A new image, same shape and dtype.
     """
     matrix = np.eye(3) * factor + (1 - factor) * _GRAY
-    return _affine(image, matrix, 0.0)
+    mixed: Image = cv2.transform(image, matrix)
+    return mixed
 
 
 def shift_hue(image: Image, turns: float) -> Image:
@@ -140,8 +142,8 @@ def jitter_colors(
     return image
 
 
-def _affine(image: Image, matrix: NDArray[np.float64], offset: float) -> Image:
-    """Maps every pixel, rounds and clips."""
-    whole = np.column_stack([matrix, np.full(3, offset)])
-    mapped: Image = cv2.transform(image, whole)
+def _scale(image: Image, factor: float, offset: float) -> Image:
+    """Maps every number, rounds and clips."""
+    table = np.rint(_LEVELS * factor + offset).clip(0, 255).astype(np.uint8)
+    mapped: Image = cv2.LUT(image, table)
     return mapped

@@ -7,6 +7,7 @@ rectangles, drawn as torchvision's RandomErasing draws them. Shapes: H W mask.
 """
 
 from abc import ABC, abstractmethod
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -313,6 +314,7 @@ def has_both_classes(mask: Mask, stride: int) -> bool:
     return bool(cells.any() and not cells.all())
 
 
+@lru_cache(maxsize=64)
 def _centres(size: int, stride: int) -> NDArray[np.int64]:
     cells = -(-size // stride)
     centres = np.floor((np.arange(cells) + 0.5) * size / cells)

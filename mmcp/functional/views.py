@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mmcp.functional.blurring import gaussian_blur
 from mmcp.functional.color_jitter import ORDERS, jitter_colors, to_gray
 from mmcp.functional.ranges import check_range
 from mmcp.functional.resizing import resize_antialiased
@@ -316,9 +317,7 @@ def augment_view(view: Image, params: ViewParams) -> Image:
     if params.gray:
         view = to_gray(view)
     if params.sigma:
-        view = cv2.GaussianBlur(
-            view, (0, 0), params.sigma, borderType=cv2.BORDER_REPLICATE
-        )
+        view = gaussian_blur(view, params.sigma)
     if params.flip:
         view = cv2.flip(view, 1)
     return view
