@@ -1,8 +1,11 @@
 """Pairs of views and a small CP2, for tests of what watches a pretraining."""
 
+import itertools
+
 import numpy as np
 import torch
 from mmengine.model import BaseDataPreprocessor
+from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import Dataset
 
@@ -10,6 +13,7 @@ from mmcp.datasets.sample_index import seeded
 
 MEAN, STD = (120.0, 110.0, 100.0), (60.0, 50.0, 40.0)
 SIDE = 32
+_names = itertools.count()
 
 
 class Pairs(Dataset):
@@ -65,21 +69,23 @@ class Normalise(BaseDataPreprocessor):
         return seen | ({'masks': data['masks']} if 'masks' in data else {})
 
 
+def _resnet():
+    return dict(
+        type='mmseg.ResNet',
+        depth=18,
+        base_channels=8,
+        stem_channels=8,
+        strides=(1, 1, 2, 1),
+        out_indices=(3,),
+        norm_cfg=dict(type='BN'),
+    )
+
+
 def small_cp2(**options):
     """A config of CP2 with a narrow ResNet-18 and a small head."""
     return dict(
         type='mmcp.CP2',
-        backbone=dict(
-            type='mmseg.ResNet',
-            depth=18,
-            base_channels=8,
-            stem_channels=8,
-            num_stages=4,
-            strides=(1, 1, 2, 1),
-            dilations=(1, 1, 1, 1),
-            out_indices=(3,),
-            norm_cfg=dict(type='BN'),
-        ),
+        backbone=_resnet(),
         decode_head=dict(
             type='mmseg.FCNHead',
             in_channels=64,
@@ -95,6 +101,17 @@ def small_cp2(**options):
     )
 
 
+def small_moco():
+    """A config of MoCo with the same backbone."""
+    return dict(
+        type='mmcp.MoCo',
+        backbone=_resnet(),
+        projector=dict(in_channels=64, out_channels=16),
+        data_preprocessor=Normalise(),
+        queue_len=8,
+    )
+
+
 class Bag(nn.Module):
     """A stand-in for a module with attributes.
 
@@ -106,3 +123,48 @@ class Bag(nn.Module):
         super().__init__()
         for name, value in attributes.items():
             setattr(self, name, value)
+
+
+def make_runner(work_dir, *hooks, model=None, seed=0, **options):
+    """Makes a runner that pretrains a small CP2 in batches of four.
+
+    Args:
+        work_dir: The work directory.
+        hooks: Hooks of the runner or their configs.
+        model: Config of the model; None for :func:`small_cp2`.
+        seed: Seed of the run.
+        options: ``length``, ``epochs`` or ``iterations``, ``masks``; the
+            others are arguments of ``Runner``.
+
+    Returns:
+        The runner.
+    """
+    data = Pairs(options.pop('length', 12), options.pop('masks', True))
+    iterations = options.pop('iterations', None)
+    epochs = options.pop('epochs', 1)
+    loop = dict(by_epoch=iterations is None)
+    loop |= dict(max_iters=iterations) if iterations else {}
+    loop |= {} if iterations else dict(max_epochs=epochs)
+    return Runner(
+        model or small_cp2(),
+        str(work_dir),
+        train_dataloader=dict(
+            batch_size=4,
+            num_workers=0,
+            dataset=data,
+            sampler=dict(
+                type='InfiniteSampler' if iterations else 'DefaultSampler',
+                shuffle=True,
+            ),
+            collate_fn=dict(type='default_collate'),
+        ),
+        train_cfg=loop,
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.05)),
+        default_hooks=dict(logger=dict(type='LoggerHook', interval=1)),
+        custom_hooks=list(hooks),
+        randomness=dict(seed=seed),
+        default_scope='mmseg',
+        log_level='WARNING',
+        experiment_name=f'pairs{next(_names)}',
+        **options,
+    )

@@ -3,10 +3,12 @@
 import json
 from xml.etree import ElementTree
 
+import cv2
+import numpy as np
 import pytest
 from mmengine.visualization import LocalVisBackend
 
-from mmcp.visualization import Panel, plot_curves, read_scalars
+from mmcp.visualization import Panel, curves_png, plot_curves, read_scalars
 
 
 def write_log(work_dir, run, records):
@@ -103,6 +105,30 @@ def test_same_panels_give_the_same_text():
     assert plot_curves(PANELS) == plot_curves(PANELS)
 
 
-def test_no_panel_is_refused():
+@pytest.mark.parametrize('draw', [plot_curves, curves_png])
+def test_no_panel_is_refused(draw):
     with pytest.raises(ValueError, match='no panel'):
-        plot_curves([])
+        draw([])
+
+
+def read_png(content):
+    return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+
+
+@pytest.mark.parametrize(('count', 'rows'), [(1, 1), (3, 1), (4, 2), (7, 3)])
+def test_png_has_rows_of_three(count, rows):
+    image = read_png(curves_png(PANELS[:1] * count, width=4.5))
+    assert image.shape == (rows * 320, 450, 3)
+
+
+def test_panels_of_a_png_stand_row_by_row():
+    image = read_png(curves_png([PANELS[0]] * 4, width=9.0))
+    assert (image[330:, 310:] == 255).all()  # no fifth and sixth
+    assert (image[330:, :290] != 255).any()
+    assert (image[:310, 610:] != 255).any()
+
+
+def test_levels_are_named():
+    panel = Panel('Std', {'a': [(0, 0.1)]}, levels={'1 / sqrt(128)': 0.088})
+    assert '<!-- 1 / sqrt(128) -->' in plot_curves([panel])
+    assert '<!-- 1 / sqrt(128) -->' not in plot_curves(PANELS)

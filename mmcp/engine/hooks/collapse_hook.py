@@ -100,7 +100,7 @@ class CollapseHook(Hook):  # type: ignore[misc]
         Raises:
             TrainingCollapsed: If the training is to stop.
         """
-        values = {name: float(value) for name, value in outputs.items()}
+        values = {name: value.item() for name, value in outputs.items()}
         broken = any(
             'loss' in name and not math.isfinite(value)
             for name, value in values.items()

@@ -9,6 +9,9 @@ from mmengine.hooks import Hook
 class PeriodicHook(Hook):  # type: ignore[misc]
     """Acts every few epochs or iterations, and once at the end.
 
+    It comes before mmengine's timer, which would take the time of what is
+    done between iterations for time spent waiting for data.
+
     Args:
         interval: Epochs or iterations from one time to the next.
         by_epoch: Whether it counts epochs. With a loop by iterations, which
@@ -17,6 +20,8 @@ class PeriodicHook(Hook):  # type: ignore[misc]
     Raises:
         ValueError: If `interval` is below 1.
     """
+
+    priority = 'ABOVE_NORMAL'
 
     def __init__(self, interval: int, by_epoch: bool) -> None:
         if interval < 1:

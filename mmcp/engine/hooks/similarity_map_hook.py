@@ -7,6 +7,7 @@ import torch
 from mmengine.dist import is_main_process
 from torch import Tensor
 
+from mmcp.engine.config import UsageError
 from mmcp.engine.hooks.periodic_hook import PeriodicHook
 from mmcp.engine.inference import (
     evaluating,
@@ -87,7 +88,7 @@ class SimilarityMapHook(PeriodicHook):
             runner: The runner.
 
         Raises:
-            IndexError: If the data set has no image at one of the indices.
+            UsageError: If the data set has no image at one of the indices.
         """
         super().before_train(runner)
         if not is_main_process():
@@ -103,6 +104,9 @@ class SimilarityMapHook(PeriodicHook):
         Args:
             runner: The runner.
             iteration: Number of iterations completed.
+
+        Raises:
+            UsageError: If the model gives no feature maps.
         """
         if not is_main_process():
             return
@@ -118,6 +122,12 @@ class SimilarityMapHook(PeriodicHook):
                 view: model.extract(inputs[view], encoder=view)
                 for view in _VIEWS
             }
+        if features['query'].shape[-2:] == (1, 1):
+            raise UsageError(
+                'SimilarityMapHook has nothing to draw: '
+                f'{type(model).__name__} gives one vector per image, not a '
+                'map as mmcp.CP2 does. Remove it from custom_hooks.'
+            )
         colours = normalization(model)
         images = {view: to_images(inputs[view], *colours) for view in _VIEWS}
         views = _views(images, masks, features)
@@ -137,7 +147,7 @@ class SimilarityMapHook(PeriodicHook):
         indices = self.indices or [length * i // count for i in range(count)]
         wrong = [index for index in indices if not 0 <= index < length]
         if wrong:
-            raise IndexError(
+            raise UsageError(
                 f'SimilarityMapHook: the data set has {length} images, so '
                 f'there are none at {wrong}'
             )
