@@ -18,15 +18,21 @@ from config_results import make_page, read_records
 from mmdet.registry import TASK_UTILS
 from mmengine import registry as mmengine_registries
 from mmengine.config import Config
-from mmengine.registry import DATASETS, DefaultScope, Registry
+from mmengine.registry import DATASETS, TRANSFORMS, DefaultScope, Registry
 from mmengine.runner import set_random_seed
 from mmengine.structures import InstanceData
 from reduce_config import IMAGE_SIZE, reduce_config, train_reduced
+from tiny_coco import NUM_IMAGES
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from mmcp.datasets.sample_index import SampleIndex
+
 LEAVES = {leaf.stem: leaf for leaf in find_leaves(ROOT)}
-PASTED = [stem for stem in LEAVES if '-scp-' in stem]
+# On MMDetection's data path, for comparison with the leaf of the same name.
+COMPARED = [stem for stem in LEAVES if '-mmdet-' in stem]
+FAST = [stem for stem in LEAVES if stem not in COMPARED]
+PASTED = [stem for stem in FAST if '-scp-' in stem]
 # The family whose learning rate, decay and lengths are the paper's.
 PAPER = [stem for stem in LEAVES if parse_name(stem).dataset == 'coco']
 COCO_IMAGES = 118_287
@@ -43,8 +49,12 @@ BACKBONES = {
 }
 NECKS = {'fpn': {'type': 'FPN'}}
 JITTERS = {'ssj': (0.8, 1.25), 'lsj': (0.1, 2.0)}
+NUCLEI_FLIP = dict(
+    type='RandomFlip', prob=[0.3, 0.3], direction=['horizontal', 'vertical']
+)
 
 each_leaf = pytest.mark.parametrize('stem', LEAVES)
+each_fast_leaf = pytest.mark.parametrize('stem', FAST)
 each_paper_leaf = pytest.mark.parametrize('stem', PAPER)
 
 
@@ -173,22 +183,59 @@ def test_model_is_that_of_the_name(stem):
         assert set(weights) == {'type', 'checkpoint'}
 
 
-@each_leaf
+@each_fast_leaf
 def test_augmentation_is_that_of_the_name(stem):
     config = load(stem)
     name = parse_name(stem)
-    mixed = config.train_dataloader.dataset.pipeline
-    size = transform_of(config, 'Pad').size
+    jitter = transform_of(config, 'mmcp.ScaleJitter')
 
-    assert name.size is None or size == (int(name.size),) * 2
-    assert transform_of(config, 'RandomResize').scale == size
-    assert transform_of(config, 'RandomCrop').crop_size == size
-    assert ('scp' in name.augmentations) == any(
-        t.type == 'mmcp.CopyPaste' for t in mixed
+    assert name.size is None or jitter.size == int(name.size)
+    assert config.train_dataloader.dataset.prob == float(
+        'scp' in name.augmentations
     )
     for word in JITTERS.keys() & set(name.augmentations):
-        ratios = transform_of(config, 'RandomResize').ratio_range
-        assert ratios == JITTERS[word]
+        assert jitter.ratio_range == JITTERS[word]
+
+
+@each_fast_leaf
+def test_training_takes_the_fast_path(stem):
+    loader = load(stem).train_dataloader.to_dict()
+    wrapper = loader['dataset']
+    steps = [t['type'] for t in wrapper['dataset']['pipeline']]
+    flips = ['RandomFlip'] if 'dsb2018' in stem else []
+
+    assert loader['sampler'] == dict(type='mmcp.InfiniteSampler', shuffle=True)
+    # Samples are of one size, so nothing is to be grouped by shape.
+    assert 'batch_sampler' not in loader
+    assert wrapper['type'] == 'mmcp.CopyPasteDataset'
+    assert wrapper['pipeline'] == [dict(type='mmcp.PackDetInputs')]
+    assert steps == [
+        'LoadImageFromFile',
+        'mmcp.LoadAnnotations',
+        *flips,
+        'mmcp.ScaleJitter',
+    ]
+
+
+def test_nuclei_are_flipped_before_they_are_padded():
+    config = load(leaf_like(dataset='dsb2018'))
+
+    assert transform_of(config, 'RandomFlip') == NUCLEI_FLIP
+    assert transform_of(config, 'mmcp.ScaleJitter').flip_prob == 0
+
+
+def test_one_leaf_keeps_the_path_of_mmdetection():
+    (stem,) = COMPARED
+    loader = load(stem).train_dataloader.to_dict()
+    types = [node['type'] for _, node in dicts_of(loader) if 'type' in node]
+
+    assert loader['dataset']['type'] == 'MultiImageMixDataset'
+    assert [t for t in types if '.' in t] == ['mmcp.CopyPaste']
+    # tests/test_converters: translated, it is the leaf that it belongs to.
+    twin = load(stem.replace('-mmdet-', '-')).to_dict()
+    whole = load(stem).to_dict()
+    del twin['train_dataloader'], whole['train_dataloader']
+    assert whole == twin
 
 
 @each_leaf
@@ -248,7 +295,7 @@ def test_model_builds_on_the_meta_device(stem):
     assert model.roi_head.mask_head.num_classes == num_classes
 
 
-@each_leaf
+@each_fast_leaf
 def test_padding_is_the_normalisation_mean(stem):
     config = load(stem)
     preprocessor = config.model.data_preprocessor
@@ -256,7 +303,8 @@ def test_padding_is_the_normalisation_mean(stem):
     assert preprocessor.bgr_to_rgb
     gray = tuple(round(value) for value in reversed(preprocessor.mean))
 
-    assert tuple(transform_of(config, 'Pad').pad_val['img']) == gray
+    jitter = TRANSFORMS.build(transform_of(config, 'mmcp.ScaleJitter'))
+    assert tuple(jitter.pad_val['img']) == gray
 
 
 @each_leaf
@@ -278,12 +326,9 @@ def test_ranks_do_not_share_a_seed(stem):
 def test_copy_paste_is_the_only_difference_to_the_baseline(stem):
     pasted = load(stem).to_dict()
     baseline = load(stem.replace('-scp-', '-')).to_dict()
-    pipeline = pasted['train_dataloader']['dataset'].pop('pipeline')
-    plain = baseline['train_dataloader']['dataset'].pop('pipeline')
-    pastes = [t for t in pipeline if t['type'] == 'mmcp.CopyPaste']
 
-    assert len(pastes) == 1
-    assert [t for t in pipeline if t not in pastes] == plain
+    assert pasted['train_dataloader']['dataset'].pop('prob') == 1
+    assert baseline['train_dataloader']['dataset'].pop('prob') == 0
     assert pasted == baseline
 
 
@@ -296,7 +341,7 @@ def test_lsj_and_ssj_differ_by_the_ratio_only():
         )
         assert large.to_dict() != small.to_dict()
         for config in (large, small):
-            del transform_of(config, 'RandomResize')['ratio_range']
+            del transform_of(config, 'mmcp.ScaleJitter')['ratio_range']
         assert large.to_dict() == small.to_dict()
 
 
@@ -338,7 +383,8 @@ def test_all_images_of_coco_are_used(stem):
     assert 'filter_cfg' not in dataset
     assert 'indices' not in dataset
     # An image that a crop left without objects can still be pasted into.
-    assert not transform_of(load(stem), 'FilterAnnotations').keep_empty
+    filters = [t for t in dataset.pipeline if t.type == 'FilterAnnotations']
+    assert not any(t.keep_empty for t in filters)
 
 
 @each_leaf
@@ -449,8 +495,9 @@ def test_samples_have_the_same_rows_everywhere(samples):
         ):
             count = len(objects.labels)
             assert objects.bboxes.shape == (count, 4)
-            assert objects.masks.masks.shape == (count, *(IMAGE_SIZE,) * 2)
-            assert (objects.masks.areas > 0).all()
+            bitmaps = objects.masks.to_ndarray()
+            assert bitmaps.shape == (count, IMAGE_SIZE, IMAGE_SIZE)
+            assert bitmaps.any((1, 2)).all()
 
 
 def test_padding_of_samples_is_gray_and_unlabelled(tmp_path):
@@ -467,18 +514,44 @@ def test_padding_of_samples_is_gray_and_unlabelled(tmp_path):
         used = round(height * scale_y), round(width * scale_x)
         for axis, length in enumerate(used):
             image = np.moveaxis(sample['img'], axis, 0)[length:]
-            masks = np.moveaxis(sample['gt_masks'].masks, 1 + axis, 0)
+            masks = np.moveaxis(sample['gt_masks'].to_ndarray(), 1 + axis, 0)
             assert (image == [104, 116, 124]).all()
             assert not masks[length:].any()
             padded += image.size
     assert padded > 0
 
 
-def test_mixing_leaves_a_baseline_sample_alone(tmp_path):
-    stem = leaf_like(augmentations=('lsj',), dataset='coco')
+def _train_data(tmp_path, *augmentations):
+    stem = leaf_like(augmentations=augmentations, dataset='coco')
     small = reduce_config(load(stem), tmp_path)
     with DefaultScope.overwrite_default_scope('mmdet'):
-        dataset = DATASETS.build(small.train_dataloader.dataset)
+        return DATASETS.build(small.train_dataloader.dataset)
+
+
+def test_a_baseline_gives_empty_images_as_they_are(tmp_path):
+    sample = _train_data(tmp_path, 'lsj')[NUM_IMAGES - 1]['data_samples']
+
+    assert sample.img_id == NUM_IMAGES
+    assert len(sample.gt_instances) == 0
+
+
+def test_a_baseline_trains_on_the_images_that_copy_paste_pastes_on(tmp_path):
+    baseline = _train_data(tmp_path, 'lsj')
+    pasted = _train_data(tmp_path, 'lsj', 'scp')
+    changed = 0
+    for position in range(12):
+        index = SampleIndex(position % NUM_IMAGES, position, seed=5)
+        before, after = baseline[index], pasted[index]
+        objects = after['data_samples'].gt_instances.masks.to_ndarray()
+        other = (before['inputs'] != after['inputs']).any(0).numpy()
+
+        assert not (other & ~objects.any(0)).any()
+        changed += bool(other.any())
+    assert changed > 3
+
+
+def test_the_wrapper_leaves_a_baseline_sample_alone(tmp_path):
+    dataset = _train_data(tmp_path, 'lsj')
     for index in range(2):
         set_random_seed(index)
         inner = dataset.dataset[index]
@@ -488,6 +561,6 @@ def test_mixing_leaves_a_baseline_sample_alone(tmp_path):
         assert np.array_equal(
             mixed['inputs'].numpy().transpose(1, 2, 0), inner['img']
         )
-        masks = mixed['data_samples'].gt_instances.masks.masks
-        expected = inner['gt_masks'].masks[~inner['gt_ignore_flags']]
-        assert np.array_equal(masks, expected)
+        masks = mixed['data_samples'].gt_instances.masks
+        expected = inner['gt_masks'][~inner['gt_ignore_flags']]
+        assert np.array_equal(masks.to_ndarray(), expected.to_ndarray())

@@ -13,8 +13,5 @@ Command:
 
 _base_ = './mask-rcnn_mobilenetv2_fpn_in1k-pre_1xb4-100i_cocosmall.py'
 
-train_dataloader = dict(
-    dataset=dict(
-        pipeline=[dict(type='mmcp.CopyPaste'), dict(type='PackDetInputs')]
-    )
-)
+# Every image receives objects of another one.
+train_dataloader = dict(dataset=dict(prob=1.0))

@@ -14,8 +14,5 @@ Command:
 
 _base_ = './mask-rcnn_mobilenetv2_fpn_in1k-pre_1xb4-300i_dsb2018-256.py'
 
-train_dataloader = dict(
-    dataset=dict(
-        pipeline=[dict(type='mmcp.CopyPaste'), dict(type='PackDetInputs')]
-    )
-)
+# Every image receives objects of another one.
+train_dataloader = dict(dataset=dict(prob=1.0))

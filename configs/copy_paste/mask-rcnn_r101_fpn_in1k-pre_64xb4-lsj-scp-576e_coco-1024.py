@@ -12,8 +12,5 @@ Command, on each of 8 machines (NODE_RANK 0 to 7):
 
 _base_ = './mask-rcnn_r101_fpn_in1k-pre_64xb4-lsj-576e_coco-1024.py'
 
-train_dataloader = dict(
-    dataset=dict(
-        pipeline=[dict(type='mmcp.CopyPaste'), dict(type='PackDetInputs')]
-    )
-)
+# Every image receives objects of another one.
+train_dataloader = dict(dataset=dict(prob=1.0))

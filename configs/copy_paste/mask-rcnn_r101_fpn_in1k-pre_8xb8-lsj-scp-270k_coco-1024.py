@@ -11,8 +11,5 @@ Command:
 
 _base_ = './mask-rcnn_r101_fpn_in1k-pre_8xb8-lsj-270k_coco-1024.py'
 
-train_dataloader = dict(
-    dataset=dict(
-        pipeline=[dict(type='mmcp.CopyPaste'), dict(type='PackDetInputs')]
-    )
-)
+# Every image receives objects of another one.
+train_dataloader = dict(dataset=dict(prob=1.0))

@@ -11,8 +11,5 @@ Command:
 
 _base_ = './mask-rcnn_r18_fpn_1xb4-lsj-900i_demo-256.py'
 
-train_dataloader = dict(
-    dataset=dict(
-        pipeline=[dict(type='mmcp.CopyPaste'), dict(type='PackDetInputs')]
-    )
-)
+# Every image receives objects of another one.
+train_dataloader = dict(dataset=dict(prob=1.0))

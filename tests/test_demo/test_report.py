@@ -110,7 +110,7 @@ def test_report_holds_everything(cfg, sample, predictions, tmp_path):
     assert '<b>1.5 min</b>' in html
     assert '<code>python tools/demo.py --restart</code>' in html
     assert f'tools/dist_train.sh {COCO_CONFIG} 8' in html
-    assert 'mmcp.CopyPaste' in html
+    assert 'mmcp.CopyPasteDataset' in html
     for name, entry in metrics['categories'].items():
         row = f'<tr><td>{name}</td><td>{entry["train_objects"]}</td>'
         assert row in html

@@ -172,6 +172,23 @@ def test_a_pasted_config_needs_its_baseline(tree):
     assert f'{PASTED}: has no baseline {STEM}.py' in check_all(tree)
 
 
+def test_a_config_on_the_stock_path_needs_its_twin(tree):
+    paper = tree / 'configs' / 'paper'
+    stock = PASTED.replace('-scp-', '-mmdet-scp-')
+    write_leaf(paper, stock, f'./{STEM}.py')
+    with (paper / 'metafile.yml').open('a') as file:
+        file.write(entry(stock))
+    row = '| `scp` | augmentation | x |\n'
+    replace(
+        tree / 'configs' / 'README.md', row, row + row.replace('scp', 'mmdet')
+    )
+    write_tables(tree)
+
+    assert check_all(tree) == []
+    (paper / f'{PASTED}.py').unlink()
+    assert f'{stock}: has no baseline {PASTED}.py' in check_all(tree)
+
+
 def test_a_bad_name_is_found(tree):
     (tree / LEAF).rename(tree / 'configs/paper/nonsense.py')
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
-from config_grammar import check_tokens, parse_name, read_tokens
+from config_grammar import ConfigName, check_tokens, parse_name, read_tokens
 from config_metafile import (
     Entry,
     make_table,
@@ -99,9 +99,9 @@ def check_names(root: Path) -> Iterator[str]:
             for word, part in name.words()
             if token.part == part and token.matches(word)
         }
-        baseline = leaf.with_name(leaf.name.replace('-scp-', '-'))
-        if 'scp' in name.augmentations and not baseline.is_file():
-            yield f'{leaf.stem}: has no baseline {baseline.name}'
+        counterpart = _counterpart(leaf, name)
+        if not counterpart.is_file():
+            yield f'{leaf.stem}: has no baseline {counterpart.name}'
     for token in tokens:
         if token not in used:
             yield (
@@ -246,6 +246,14 @@ def main() -> int:
         print(problem)
     print(f'{len(find_leaves(ROOT))} configs, {len(problems)} problems')
     return 1 if problems else 0
+
+
+def _counterpart(leaf: Path, name: ConfigName) -> Path:
+    """What a config is compared with; itself if it is a baseline."""
+    for word in ('mmdet', 'scp'):
+        if word in name.augmentations:
+            return leaf.with_name(leaf.name.replace(f'-{word}-', '-'))
+    return leaf
 
 
 def _check_entry(root: Path, where: str, entry: Entry) -> Iterator[str]:

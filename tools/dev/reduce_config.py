@@ -61,7 +61,7 @@ def reduce_config(config: Config, work_dir: Path) -> Config:
     for key in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         _shrink_loader(small[key])
         _use_tiny_data(small[key], work_dir / 'data')
-    small.train_dataloader.sampler = dict(type='InfiniteSampler')
+    _make_endless(small.train_dataloader)
     for key in ('val_evaluator', 'test_evaluator'):
         small[key].ann_file = str(work_dir / 'data' / 'instances.json')
     small.train_cfg = dict(
@@ -161,6 +161,12 @@ def _shrink_loader(loader: dict[str, Any]) -> None:
     for node in _dicts(loader['dataset']):
         for key in _SIZE_KEYS & node.keys():
             node[key] = _map_ints(node[key], lambda v: min(v, IMAGE_SIZE))
+
+
+def _make_endless(loader: dict[str, Any]) -> None:
+    """Replaces a sampler that would end before the steps do."""
+    if not loader['sampler']['type'].endswith('InfiniteSampler'):
+        loader['sampler'] = dict(type='mmcp.InfiniteSampler')
 
 
 def _use_tiny_data(loader: dict[str, Any], root: Path) -> None:

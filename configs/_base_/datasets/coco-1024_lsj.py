@@ -2,9 +2,13 @@
 
 Every training image is resized so that it would fill 0.1 to 2.0 times the
 output square, cropped to it, flipped with probability 0.5 and padded at the
-bottom right with the normalisation mean (BGR, as images are before the
-preprocessor). The pipeline of the outer ``MultiImageMixDataset`` is where
-Copy-Paste goes, so source and destination are jittered independently.
+bottom right with the normalisation mean. Boxes of objects that the crop cuts
+are those of what is left of their masks; the others keep their annotated box.
+
+The outer ``CopyPasteDataset`` pastes onto an image with probability ``prob``:
+0 here, 1 in the Copy-Paste configs. Source and destination go through the
+pipeline one by one, so they are jittered independently. With one seed, the
+baseline trains on exactly the images onto which Copy-Paste pastes.
 
 All 118,287 images are used, as in the paper; those without objects still
 take pasted ones. Crowd regions are ignored instances: cut by what is pasted,
@@ -16,9 +20,11 @@ train_dataloader = dict(
     batch_size=8,
     num_workers=4,
     persistent_workers=True,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
+    sampler=dict(type='mmcp.InfiniteSampler', shuffle=True),
     dataset=dict(
-        type='MultiImageMixDataset',
+        type='mmcp.CopyPasteDataset',
+        # No image receives objects; the Copy-Paste configs set 1.
+        prob=0.0,
         dataset=dict(
             type='CocoDataset',
             data_root='data/coco/',
@@ -26,36 +32,17 @@ train_dataloader = dict(
             data_prefix=dict(img='train2017/'),
             pipeline=[
                 dict(type='LoadImageFromFile'),
-                dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
                 dict(
-                    type='RandomResize',
-                    scale=(1024, 1024),
+                    type='mmcp.LoadAnnotations', with_bbox=True, with_mask=True
+                ),
+                dict(
+                    type='mmcp.ScaleJitter',
+                    size=1024,
                     ratio_range=(0.1, 2.0),
-                    keep_ratio=True,
-                ),
-                dict(
-                    type='RandomCrop',
-                    crop_type='absolute',
-                    crop_size=(1024, 1024),
-                    recompute_bbox=True,
-                    allow_negative_crop=True,
-                ),
-                # Objects that the crop left without a pixel have empty
-                # boxes by now. ``keep_empty=True`` would drop the image.
-                dict(
-                    type='FilterAnnotations',
-                    min_gt_bbox_wh=(1e-2, 1e-2),
-                    keep_empty=False,
-                ),
-                dict(type='RandomFlip', prob=0.5),
-                dict(
-                    type='Pad',
-                    size=(1024, 1024),
-                    pad_val=dict(img=(104, 116, 124), seg=255),
                 ),
             ],
         ),
-        pipeline=[dict(type='PackDetInputs')],
+        pipeline=[dict(type='mmcp.PackDetInputs')],
     ),
 )
 val_dataloader = dict(

@@ -11,9 +11,11 @@ train_dataloader = dict(
     batch_size=4,
     num_workers=1,
     persistent_workers=True,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
+    sampler=dict(type='mmcp.InfiniteSampler', shuffle=True),
     dataset=dict(
-        type='MultiImageMixDataset',
+        type='mmcp.CopyPasteDataset',
+        # No image receives objects; the Copy-Paste configs set 1.
+        prob=0.0,
         dataset=dict(
             type='CocoDataset',
             data_root='data/coco_small/',
@@ -21,35 +23,17 @@ train_dataloader = dict(
             data_prefix=dict(img='train2017/'),
             pipeline=[
                 dict(type='LoadImageFromFile'),
-                dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
                 dict(
-                    type='RandomResize',
-                    scale=(320, 320),
+                    type='mmcp.LoadAnnotations', with_bbox=True, with_mask=True
+                ),
+                dict(
+                    type='mmcp.ScaleJitter',
+                    size=320,
                     ratio_range=(0.5, 2.0),
-                    keep_ratio=True,
-                ),
-                dict(
-                    type='RandomCrop',
-                    crop_type='absolute',
-                    crop_size=(320, 320),
-                    recompute_bbox=True,
-                    allow_negative_crop=True,
-                ),
-                # Drops objects without a pixel left, keeps the image.
-                dict(
-                    type='FilterAnnotations',
-                    min_gt_bbox_wh=(1e-2, 1e-2),
-                    keep_empty=False,
-                ),
-                dict(type='RandomFlip', prob=0.5),
-                dict(
-                    type='Pad',
-                    size=(320, 320),
-                    pad_val=dict(img=(104, 116, 124)),
                 ),
             ],
         ),
-        pipeline=[dict(type='PackDetInputs')],
+        pipeline=[dict(type='mmcp.PackDetInputs')],
     ),
 )
 val_dataloader = dict(

@@ -25,9 +25,11 @@ train_dataloader = dict(
     batch_size=4,
     num_workers=1,
     persistent_workers=True,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
+    sampler=dict(type='mmcp.InfiniteSampler', shuffle=True),
     dataset=dict(
-        type='MultiImageMixDataset',
+        type='mmcp.CopyPasteDataset',
+        # No image receives objects; the Copy-Paste configs set 1.
+        prob=0.0,
         dataset=dict(
             type='CocoDataset',
             data_root='data/demo/',
@@ -36,34 +38,17 @@ train_dataloader = dict(
             metainfo=dict(classes=classes),
             pipeline=[
                 dict(type='LoadImageFromFile'),
-                dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
                 dict(
-                    type='RandomResize',
-                    scale=(256, 256),
+                    type='mmcp.LoadAnnotations', with_bbox=True, with_mask=True
+                ),
+                dict(
+                    type='mmcp.ScaleJitter',
+                    size=256,
                     ratio_range=(0.1, 2.0),
-                    keep_ratio=True,
-                ),
-                dict(
-                    type='RandomCrop',
-                    crop_type='absolute',
-                    crop_size=(256, 256),
-                    recompute_bbox=True,
-                    allow_negative_crop=True,
-                ),
-                dict(
-                    type='FilterAnnotations',
-                    min_gt_bbox_wh=(1e-2, 1e-2),
-                    keep_empty=False,
-                ),
-                dict(type='RandomFlip', prob=0.5),
-                dict(
-                    type='Pad',
-                    size=(256, 256),
-                    pad_val=dict(img=(104, 116, 124), seg=255),
                 ),
             ],
         ),
-        pipeline=[dict(type='PackDetInputs')],
+        pipeline=[dict(type='mmcp.PackDetInputs')],
     ),
 )
 val_dataloader = dict(

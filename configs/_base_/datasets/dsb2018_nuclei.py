@@ -6,17 +6,18 @@ are expected in `data/dsb2018_nuclei/` (`images/`, `instances_train.json`,
 0.5 to 2.0 around 256 px and cropped or padded (gray: the normalisation mean)
 to 256x256. Validation images are resized to fit 384x384, a size between the
 extremes of the jitter at which small nuclei can be told apart. The wrapper is
-there without Copy-Paste too, so that adding the paste is one line in its
-pipeline.
+there without Copy-Paste too, so that adding the paste is one number.
 """
 
 train_dataloader = dict(
     batch_size=4,
     num_workers=1,
     persistent_workers=True,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
+    sampler=dict(type='mmcp.InfiniteSampler', shuffle=True),
     dataset=dict(
-        type='MultiImageMixDataset',
+        type='mmcp.CopyPasteDataset',
+        # No image receives objects; the Copy-Paste configs set 1.
+        prob=0.0,
         dataset=dict(
             type='CocoDataset',
             data_root='data/dsb2018_nuclei/',
@@ -26,39 +27,24 @@ train_dataloader = dict(
             indices=59,
             pipeline=[
                 dict(type='LoadImageFromFile'),
-                dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
                 dict(
-                    type='RandomResize',
-                    scale=(256, 256),
-                    ratio_range=(0.5, 2.0),
-                    keep_ratio=True,
+                    type='mmcp.LoadAnnotations', with_bbox=True, with_mask=True
                 ),
-                dict(
-                    type='RandomCrop',
-                    crop_type='absolute',
-                    crop_size=(256, 256),
-                    recompute_bbox=True,
-                    allow_negative_crop=True,
-                ),
-                # Drops objects without a pixel left, keeps the image.
-                dict(
-                    type='FilterAnnotations',
-                    min_gt_bbox_wh=(1e-2, 1e-2),
-                    keep_empty=False,
-                ),
+                # Before the jitter, so that padding stays at the bottom right.
                 dict(
                     type='RandomFlip',
                     prob=[0.3, 0.3],
                     direction=['horizontal', 'vertical'],
                 ),
                 dict(
-                    type='Pad',
-                    size=(256, 256),
-                    pad_val=dict(img=(104, 116, 124)),
+                    type='mmcp.ScaleJitter',
+                    size=256,
+                    ratio_range=(0.5, 2.0),
+                    flip_prob=0.0,
                 ),
             ],
         ),
-        pipeline=[dict(type='PackDetInputs')],
+        pipeline=[dict(type='mmcp.PackDetInputs')],
     ),
 )
 val_dataloader = dict(
