@@ -30,6 +30,7 @@ __all__ = [
     'ImageSource',
     'NameFilter',
     'build_sources',
+    'printable',
 ]
 
 IMAGE_SUFFIXES = (
@@ -51,6 +52,18 @@ _NAMED = 3
 
 Tick = Callable[[int], None]
 Accepts = Callable[[bytes], bool]
+
+
+def printable(path: str) -> str:
+    """Writes a path so that any log takes it.
+
+    Args:
+        path: A path, perhaps with bytes that are no text.
+
+    Returns:
+        The same with escapes for these bytes.
+    """
+    return path.encode('utf-8', 'backslashreplace').decode()
 
 
 class ImageIndex(NamedTuple):
@@ -287,7 +300,9 @@ class _Walk:
         """Warns once of all that could not be followed."""
         if not self._skipped:
             return
-        named = [os.fsdecode(path) for path in self._skipped[:_NAMED]]
+        named = [
+            printable(os.fsdecode(path)) for path in self._skipped[:_NAMED]
+        ]
         more = ', ...' if len(self._skipped) > _NAMED else ''
         warnings.warn(
             f'{os.fsdecode(self._root)}: {len(self._skipped)} folders or '

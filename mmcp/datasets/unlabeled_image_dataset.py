@@ -1,5 +1,6 @@
 """Images without annotations, from anywhere."""
 
+import logging
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -16,17 +17,20 @@ from mmcp.datasets.image_sources import (
     ImageSource,
     NameFilter,
     build_sources,
+    printable,
 )
 from mmcp.datasets.index_cache import load_indices, locked, save_indices
+from mmcp.functional.decoding import EncodedImage, UndecodableImage
 from mmcp.registry import DATASETS
 
 __all__ = ['UnlabeledImageDataset', 'UnreadableImage']
 
-_READ, _EMPTY, _DECODED = 1, 2, 3
+_READ, _EMPTY, _DECODED, _SMALL = 1, 2, 3, 4
 _REASONS = {
     _READ: 'cannot be read',
     _EMPTY: 'is empty',
     _DECODED: 'cannot be decoded',
+    _SMALL: 'is smaller than min_size',
 }
 _WARNINGS = 5
 _SECONDS = 10.0
@@ -69,6 +73,9 @@ class UnlabeledImageDataset:
         suffixes: Endings of images in folders and archives, in upper or
             lower case. Defaults to None, meaning all that OpenCV decodes:
             ``.jpg .jpeg .png .webp .bmp .tif .tiff`` and some more.
+        min_size: Least height and width in pixels. Smaller images count as
+            unreadable, when they are read: nothing is opened at the start.
+            Defaults to 0, meaning that all will do.
         labels: Whether the first folder of an image's path is its class, as
             in ImageNet's layout, for a monitor. Classes of equal names in
             several sources are one. Defaults to False.
@@ -80,9 +87,9 @@ class UnlabeledImageDataset:
 
     Raises:
         FileNotFoundError: If a source does not exist.
-        ValueError: If a source is of an unknown kind, damaged, or there
-            twice; if there is no image at all; or if ``labels`` are wanted
-            and an image lies in no folder.
+        ValueError: If ``min_size`` is negative; if a source is of an unknown
+            kind, damaged, or there twice; if there is no image at all; or if
+            ``labels`` are wanted and an image lies in no folder.
     """
 
     def __init__(
@@ -93,10 +100,14 @@ class UnlabeledImageDataset:
         data_root: str = '',
         *,
         suffixes: Sequence[str] | None = None,
+        min_size: int = 0,
         labels: bool = False,
         cache_file: str | None = None,
         metainfo: Mapping[str, Any] | None = None,
     ) -> None:
+        if min_size < 0:
+            raise ValueError(f'min_size must be >= 0, but is {min_size}')
+        self.min_size = min_size
         names = NameFilter(IMAGE_SUFFIXES if suffixes is None else suffixes)
         self._sources = build_sources(sources, data_root)
         self._indices = _found(self._sources, names, cache_file)
@@ -110,8 +121,16 @@ class UnlabeledImageDataset:
             self._labels, classes = self._read_labels()
             self.metainfo.setdefault('classes', classes)
         self._warned = 0
-        # Shared memory: the main process sees what workers find.
         self._flags = torch.zeros(len(self), dtype=torch.uint8)
+        self._share_flags()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Becomes a copy; runners copy what stands in a config."""
+        self.__dict__.update(state)
+        self._share_flags()
+
+    def _share_flags(self) -> None:
+        """Lets the main process see what workers find."""
         self._flags.share_memory_()  # type: ignore[no-untyped-call]
 
     def __len__(self) -> int:
@@ -162,21 +181,21 @@ class UnlabeledImageDataset:
             The file's bytes, not decoded.
 
         Raises:
-            UnreadableImage: If it is missing, empty or damaged. It counts as
-                reported then.
+            UnreadableImage: If it is missing, empty, in a damaged archive or
+                too small. It counts as reported then.
             IndexError: If there is no such image.
         """
         source, found, place = self._locate(index)
         try:
             content = source.read(found, place)
         except (OSError, ValueError) as error:
-            self._report(index, _READ, str(error))
-            raise UnreadableImage(
-                f"'{self.path(index)}' cannot be read: {error}"
-            ) from error
+            # Without the path, which stands before it already.
+            detail = getattr(error, 'strerror', None) or str(error)
+            raise self._refused(index, _READ, detail) from error
         if not content:
-            self._report(index, _EMPTY)
-            raise UnreadableImage(f"'{self.path(index)}' is empty")
+            raise self._refused(index, _EMPTY)
+        if self.min_size and _is_smaller(content, self.min_size):
+            raise self._refused(index, _SMALL)
         return content
 
     def report_unreadable(self, index: int) -> None:
@@ -210,6 +229,20 @@ class UnlabeledImageDataset:
         before = int(self._ends[part - 1]) if part else 0
         return self._sources[part], self._indices[part], int(index) - before
 
+    def _shown(self, index: int) -> str:
+        """The path for a message: a log refuses names that are no text."""
+        return f"'{printable(self.path(index))}'"
+
+    def _refused(
+        self, index: int, reason: int, detail: str = ''
+    ) -> UnreadableImage:
+        """Counts an image and makes the error that says so."""
+        self._report(index, reason, detail)
+        because = f': {detail}' if detail else ''
+        return UnreadableImage(
+            f'{self._shown(index)} {_REASONS[reason]}{because}'
+        )
+
     def _report(self, index: int, reason: int, detail: str = '') -> None:
         if self._flags[index]:
             return
@@ -217,13 +250,14 @@ class UnlabeledImageDataset:
         self._warned += 1
         if self._warned > _WARNINGS:
             return
+        because = f' ({detail})' if detail else ''
         last = self._warned == _WARNINGS
         print_log(
-            f"unreadable image: '{self.path(index)}' {_REASONS[reason]}"
-            f'{detail and f" ({detail})"}; another one takes its place'
+            f'unreadable image: {self._shown(index)} {_REASONS[reason]}'
+            f'{because}; another one takes its place'
             f'{"; more are counted silently" if last else ""}',
             logger='current',
-            level=30,
+            level=logging.WARNING,
         )
 
     def _read_labels(self) -> tuple[NDArray[np.int32], tuple[str, ...]]:
@@ -235,12 +269,20 @@ class UnlabeledImageDataset:
                 folder, slash, _ = index.names[place].partition(b'/')
                 if not slash:
                     raise ValueError(
-                        f"'{self.path(at)}' lies in no class folder; with "
+                        f'{self._shown(at)} lies in no class folder; with '
                         'labels=True every image needs one'
                     )
                 labels[at] = numbers.setdefault(folder, len(numbers))
                 at += 1
         return _sorted_classes(labels, list(numbers))
+
+
+def _is_smaller(content: bytes, least: int) -> bool:
+    """Whether a side is shorter; what cannot be decoded is found out later."""
+    try:
+        return min(EncodedImage(content).size) < least
+    except UndecodableImage:
+        return False
 
 
 def _sorted_classes(

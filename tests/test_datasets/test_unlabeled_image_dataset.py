@@ -3,7 +3,10 @@ import os
 import pickle
 import tarfile
 import zipfile
+from copy import deepcopy
 
+import cv2
+import numpy as np
 import pytest
 from mmengine.registry import DATASETS
 from torch.utils.data import DataLoader, Dataset
@@ -103,6 +106,13 @@ def test_names_that_are_no_text(tmp_path):
     dataset = build(tmp_path)
     assert dataset.path(0) == str(tmp_path / name)
     assert dataset.read(0) == b'caf\xe9.jpg'
+    (tmp_path / name).unlink()
+    with pytest.raises(
+        UnreadableImage, match=r'caf\\udce9.jpg.* cannot be read: No such file'
+    ) as error:
+        dataset.read(0)
+    # A log could write it.
+    str(error.value).encode()
 
 
 def test_links_are_followed_once_and_loops_end(tmp_path):
@@ -487,12 +497,49 @@ def test_warnings_name_the_first_ones_only(tmp_path, monkeypatch):
     assert list(dataset.unreadable) == list(range(7))
 
 
-def test_a_copy_reads_too(tmp_path):
+def test_images_that_are_too_small_are_replaced(tmp_path):
+    for name, shape in {
+        '0.jpg': (32, 48),
+        '1.png': (32, 31),
+        '2.jpg': (31, 90),
+        '3.png': (90, 32),
+    }.items():
+        cv2.imwrite(str(tmp_path / name), np.zeros((*shape, 3), np.uint8))
+    (tmp_path / '4.jpg').write_bytes(b'found out when it is decoded')
+    dataset = build(tmp_path, min_size=32)
+    for index in (1, 2):
+        with pytest.raises(UnreadableImage, match='is smaller than min_size'):
+            dataset.read(index)
+    for index in (0, 3, 4):
+        content = (
+            tmp_path / os.path.basename(dataset.path(index))
+        ).read_bytes()
+        assert dataset.read(index) == content
+    assert list(dataset.unreadable) == [1, 2]
+    assert build(tmp_path).read(1)
+    with pytest.raises(ValueError, match='min_size must be >= 0, but is -1'):
+        build(tmp_path, min_size=-1)
+
+
+class Broken(Reads):
+    """Reports every image."""
+
+    def __getitem__(self, index):
+        self.images.report_unreadable(index)
+        return index
+
+
+def test_copies_read_and_count_too(tmp_path):
     as_tar(tmp_path / 'x.tar', CONTENTS)
     dataset = build(tmp_path, 'x.tar')
     dataset.read(0)
-    copy = pickle.loads(pickle.dumps(dataset))
-    assert copy.read(1) == b'one'
+    for other in (pickle.loads(pickle.dumps(dataset)), deepcopy(dataset)):
+        assert other.read(1) == b'one'
+        loader = DataLoader(Broken(other), num_workers=1)
+        assert len(list(loader)) == 4
+        # Runners copy data sets: workers must still be heard.
+        assert list(other.unreadable) == [0, 1, 2, 3]
+    assert dataset.unreadable == {}
 
 
 def test_a_million_names_take_little_memory(tmp_path):

@@ -10,6 +10,7 @@ from mmcp.engine.hooks.mid_epoch_resume_hook import MidEpochResumeHook
 from mmcp.engine.hooks.momentum_schedule_hook import MomentumScheduleHook
 from mmcp.engine.hooks.similarity_map_hook import SimilarityMapHook
 from mmcp.engine.hooks.stop_pasting_hook import StopPastingHook
+from mmcp.engine.hooks.unreadable_images_hook import UnreadableImagesHook
 
 __all__ = [
     'CollapseHook',
@@ -24,4 +25,5 @@ __all__ = [
     'StopPastingHook',
     'TrainingCollapsed',
     'TrainingInterrupted',
+    'UnreadableImagesHook',
 ]
