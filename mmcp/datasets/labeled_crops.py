@@ -1,7 +1,6 @@
 """Centre crops of labelled images, for monitors of a pretraining."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import cv2
 import numpy as np
@@ -14,6 +13,7 @@ from mmcp.datasets.unlabeled_image_dataset import (
     UnlabeledImageDataset,
     UnreadableImage,
 )
+from mmcp.functional.decoding import EncodedImage, UndecodableImage
 
 __all__ = ['UNREADABLE', 'LabeledCrops']
 
@@ -90,14 +90,17 @@ class LabeledCrops(Dataset[tuple[Tensor, int]]):
 
     def _decode(self, index: int) -> NDArray[np.uint8] | None:
         try:
-            content = self.dataset.read(index)
-        except UnreadableImage:
-            return None
-        encoded = np.frombuffer(content, np.uint8)
-        image: Any = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
-        if image is None:
+            image = EncodedImage(self.dataset.read(index))
+            least = min(image.size)
+            wanted = round(self.size * _BORDER)
+            return image.decode(
+                next((r for r in (8, 4, 2) if least >= r * wanted), 1)
+            )
+        except UndecodableImage:
             self.dataset.report_unreadable(index)
-        return image  # type: ignore[no-any-return]
+        except UnreadableImage:  # reported already
+            pass
+        return None
 
 
 def _centre_crop(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:

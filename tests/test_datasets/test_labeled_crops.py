@@ -72,12 +72,24 @@ def test_any_shape_gives_a_crop(tmp_path, shape):
     assert (crop == 77).all()
 
 
+def test_large_photos_may_be_decoded_smaller(tmp_path):
+    ramp = np.linspace(0, 255, 600, dtype=np.uint8)
+    image = np.repeat(np.repeat(ramp[None], 600, 0)[..., None], 3, 2)
+    write(tmp_path, 'a/x.jpg', image)
+    crop, _ = LabeledCrops(images_in(tmp_path), size=56)[0]
+    # 64 of 600 pixels in a row, of which the middle 56 remain.
+    expected = 255 * (np.arange(4, 60) + 0.5) / 64
+    assert np.abs(crop[0].numpy() - expected).max() < 3
+
+
 def test_unreadable_files_are_black_without_label_and_reported(tmp_path):
     write(tmp_path, 'a/0.png', plain(5))
     (tmp_path / 'a' / '1.png').write_bytes(b'no image at all')
     (tmp_path / 'a' / '2.png').write_bytes(b'')
+    jpeg = cv2.imencode('.jpg', plain(9, 64, 64))[1].tobytes()
+    (tmp_path / 'a' / '3.jpg').write_bytes(jpeg[: len(jpeg) // 2])
     dataset = images_in(tmp_path)
     crops = LabeledCrops(dataset, size=4)
-    assert [crops[i][1] for i in range(3)] == [0, UNREADABLE, UNREADABLE]
+    assert [crops[i][1] for i in range(4)] == [0] + 3 * [UNREADABLE]
     assert not crops[1][0].any()
-    assert sorted(dataset.unreadable) == [1, 2]
+    assert sorted(dataset.unreadable) == [1, 2, 3]

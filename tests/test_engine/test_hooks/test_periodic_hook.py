@@ -1,8 +1,12 @@
 """When hooks act that act every so often."""
 
+from types import SimpleNamespace
+
 import pytest
+from mmengine.hooks import Hook, iter_timer_hook
 from toy import make_runner
 
+from mmcp.engine.hooks import periodic_hook
 from mmcp.engine.hooks.periodic_hook import PeriodicHook
 
 
@@ -52,6 +56,34 @@ def test_a_second_training_begins_anew(tmp_path):
     for run in 'ab':
         make_runner(tmp_path / run, hook, by_epoch=False, steps=2).train()
     assert hook.seen == [2, 2]
+
+
+@pytest.mark.parametrize('by_epoch', [False, True])
+def test_its_time_is_not_that_of_iterations(tmp_path, monkeypatch, by_epoch):
+    clock = [0.0]
+    for module in (iter_timer_hook, periodic_hook):
+        fake = SimpleNamespace(time=lambda: clock[0])
+        monkeypatch.setattr(module, 'time', fake)
+
+    class Slow(Note):
+        def act(self, runner, iteration):
+            clock[0] += 100
+
+    def tick(runner, *_, **__):
+        clock[0] += 1
+
+    work = Hook()
+    work.before_train_iter = tick
+    hook = Slow(1, by_epoch)
+    runner = make_runner(
+        tmp_path, hook, work, by_epoch=by_epoch, length=4, steps=3
+    )
+    runner.train()
+    assert clock[0] > 300
+    scalars = runner.message_hub.log_scalars
+    for name, seconds in (('time', 1), ('data_time', 0)):
+        values, _ = scalars[f'train/{name}'].data
+        assert set(values) == {seconds}
 
 
 @pytest.mark.parametrize('interval', [0, -1])
