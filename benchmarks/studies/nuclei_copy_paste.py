@@ -10,12 +10,9 @@ writes ``docs/results/nuclei.md``, ``nuclei.json`` and two pictures.
 """
 
 import argparse
-import hashlib
 import json
 import os
 import platform
-import subprocess
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -23,9 +20,8 @@ from pathlib import Path
 from statistics import mean, stdev
 
 from coco_ap import coco_ap
-from mmengine.config import Config
+from training_cells import ROOT, run_cell, training_time
 
-ROOT = Path(__file__).resolve().parents[2]
 _STEM = 'configs/copy_paste/mask-rcnn_mobilenetv2_fpn_in1k-pre_1xb4'
 CONFIGS = {
     'baseline': f'{_STEM}-300i_dsb2018-256.py',
@@ -84,59 +80,6 @@ class Measurement:
     metrics: dict[str, float]
 
 
-def train_command(cell: Cell, folder: Path) -> list[str]:
-    """Builds the command that trains and evaluates a cell.
-
-    Args:
-        cell: The cell.
-        folder: Its folder; ``predictions.segm.json`` ends up there.
-
-    Returns:
-        Arguments for ``subprocess``, to be run in the repository's root.
-    """
-    return [
-        sys.executable,
-        'tools/train.py',
-        CONFIGS[cell.arm],
-        '--work-dir',
-        str(folder),
-        '--resume',
-        '--seed',
-        str(cell.seed),
-        '--cfg-options',
-        f'val_evaluator.outfile_prefix={folder}/predictions',
-    ]
-
-
-def training_time(folder: Path) -> tuple[int, float]:
-    """Reads how long the steps of a run took, resumed runs included.
-
-    Args:
-        folder: Work folder with mmengine's ``*/vis_data/scalars.json``.
-
-    Returns:
-        Number of steps, and minutes spent in them.
-
-    Raises:
-        FileNotFoundError: If the folder has no such file.
-    """
-    files = sorted(folder.glob('*/vis_data/scalars.json'))
-    if not files:
-        raise FileNotFoundError(f'{folder}: no */vis_data/scalars.json')
-    step_time: dict[int, float] = {}
-    for file in files:
-        for line in file.read_text(encoding='utf-8').splitlines():
-            record = json.loads(line)
-            if 'loss' in record:
-                step_time[record['step']] = record['time']
-    seconds = 0.0
-    previous = 0
-    for step in sorted(step_time):
-        seconds += (step - previous) * step_time[step]
-        previous = step
-    return previous, seconds / 60
-
-
 def measure(cell: Cell, folder: Path, ann_file: Path) -> Measurement:
     """Measures a finished cell from the predictions it left.
 
@@ -162,7 +105,7 @@ def measure(cell: Cell, folder: Path, ann_file: Path) -> Measurement:
     return Measurement(cell.arm, cell.seed, iterations, minutes, metrics)
 
 
-def run_cell(cell: Cell, work_dir: Path) -> Measurement:
+def run(cell: Cell, work_dir: Path) -> Measurement:
     """Trains a cell unless it is done, and measures it.
 
     Args:
@@ -170,48 +113,15 @@ def run_cell(cell: Cell, work_dir: Path) -> Measurement:
         work_dir: Folder of the whole study.
 
     Returns:
-        The measurement; also kept as ``measurement.json`` in the cell's
-        folder, which marks the cell as done.
-
-    Raises:
-        RuntimeError: If the training fails.
-        ValueError: If the folder holds a run of another version of the config.
+        The measurement.
     """
-    folder = work_dir / cell.name
-    folder.mkdir(parents=True, exist_ok=True)
-    _claim(folder, CONFIGS[cell.arm])
-    done = folder / 'measurement.json'
-    if done.is_file():
-        return Measurement(**json.loads(done.read_text(encoding='utf-8')))
-    log = folder / 'train.log'
-    print(f'{cell.name}: training, log in {log}', flush=True)
-    with log.open('a', encoding='utf-8') as stream:
-        status = subprocess.run(
-            train_command(cell, folder),
-            cwd=ROOT,
-            env={**os.environ, 'OMP_NUM_THREADS': '1'},
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-        ).returncode
-    if status:
-        raise RuntimeError(f'{cell.name} failed with status {status}: {log}')
-    measurement = measure(cell, folder, ROOT / ANN_FILE)
-    done.write_text(json.dumps(asdict(measurement), indent=1))
-    print(f'{cell.name}: {measurement.metrics}', flush=True)
-    return measurement
-
-
-def _claim(folder: Path, config: str) -> None:
-    """Marks a folder as one config's, or refuses it if it is another's."""
-    text = Config.fromfile(ROOT / config).pretty_text
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    mark = folder / 'config.sha256'
-    if mark.is_file() and mark.read_text(encoding='utf-8') != digest:
-        raise ValueError(
-            f'{folder} holds a run of another config than {config} is now; '
-            'remove the folder or choose another --work-dir'
-        )
-    mark.write_text(digest, encoding='utf-8')
+    kept = run_cell(
+        work_dir / cell.name,
+        Path(CONFIGS[cell.arm]),
+        cell.seed,
+        lambda folder: asdict(measure(cell, folder, ROOT / ANN_FILE)),
+    )
+    return Measurement(**kept)
 
 
 def summarise(measurements: Sequence[Measurement]) -> dict[str, dict]:
@@ -332,7 +242,7 @@ def main() -> None:
     work_dir = args.work_dir.resolve()
     cells = [Cell(arm, seed) for seed in args.seeds for arm in CONFIGS]
     with ThreadPoolExecutor(args.jobs) as pool:
-        measurements = list(pool.map(lambda c: run_cell(c, work_dir), cells))
+        measurements = list(pool.map(lambda c: run(c, work_dir), cells))
     write_record(measurements, args.out)
     print(make_table(measurements))
 

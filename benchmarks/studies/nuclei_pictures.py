@@ -17,12 +17,11 @@ import numpy as np
 from mmdet.registry import DATASETS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from nuclei_copy_paste import ANN_FILE, CONFIGS, ROOT, Cell
+from nuclei_copy_paste import ANN_FILE, CONFIGS, Cell
 from numpy.typing import NDArray
 from pycocotools import mask as rle
 from pycocotools.coco import COCO
-
-from mmcp.registry import TRANSFORMS
+from training_cells import ROOT
 
 Image = NDArray[np.uint8]
 TILE = 256
@@ -98,32 +97,31 @@ def caption(image: Image, text: str) -> Image:
     return np.vstack([strip, image])
 
 
-def paste_samples(seed: int, count: int) -> list[list[Image]]:
+def paste_samples(config: Config, seed: int, count: int) -> list[list[Image]]:
     """Draws destination, source and result of training samples.
 
     Args:
+        config: A recipe with Copy-Paste and one class.
         seed: Seed of the augmentation.
         count: Number of samples.
 
     Returns:
-        Rows of three images: the destination with its nuclei, the source with
-        its nuclei, and the result, where pasted nuclei have another colour.
+        Rows of three images: the destination with its objects, the source with
+        its objects, and the result, where pasted ones have another colour.
     """
     init_default_scope('mmdet')
-    config = Config.fromfile(ROOT / CONFIGS['copy-paste'])
-    mix = config.train_dataloader.dataset
-    data = DATASETS.build(mix.dataset)
-    paste = TRANSFORMS.build(mix.pipeline[0])
+    wrapper = DATASETS.build(config.train_dataloader.dataset)
+    data, paste = wrapper.dataset, wrapper.copy_paste
     np.random.seed(seed)  # noqa: NPY002
     rows = []
     for index in range(count):
         destination = data[index]
-        source = data[paste.get_indexes(data)]
+        source = data[np.random.randint(len(data))]  # noqa: NPY002
         # Labels tell the two kinds apart; there is one class only.
-        source['gt_bboxes_labels'][:] = 1
+        source['gt_bboxes_labels'] = np.ones_like(source['gt_bboxes_labels'])
         result = paste({**destination, 'mix_results': [source]})
         is_pasted = result['gt_bboxes_labels'] == 1
-        masks = result['gt_masks'].masks
+        masks = result['gt_masks'].to_ndarray()
         own = outline(result['img'], masks[~is_pasted], OWN)
         rows.append(
             [
@@ -169,7 +167,7 @@ def prediction_rows(
 
 
 def _outlined(results: dict[str, Any], color: tuple[int, int, int]) -> Image:
-    return outline(results['img'], results['gt_masks'].masks, color)
+    return outline(results['img'], results['gt_masks'].to_ndarray(), color)
 
 
 def _square(image: Image) -> Image:
@@ -208,10 +206,11 @@ def main() -> None:
         help='COCO ids',
     )
     args = parser.parse_args()
+    recipe = Config.fromfile(ROOT / CONFIGS['copy-paste'])
     _write(
         args.out / 'nuclei_samples.jpg',
         ['destination after jitter', 'source after jitter', 'training sample'],
-        paste_samples(args.seed, 4),
+        paste_samples(recipe, args.seed, 4),
         quality=85,
     )
     _write(

@@ -6,12 +6,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from mmengine.config import Config
 from pycocotools import mask as rle
+from reduce_config import IMAGE_SIZE, reduce_config
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / 'benchmarks' / 'studies'))
 
 import nuclei_copy_paste as study  # noqa: E402
+import training_cells  # noqa: E402
 from coco_ap import coco_ap  # noqa: E402
 
 
@@ -224,9 +227,9 @@ def test_record_without_markers_is_refused(tmp_path):
 
 
 def test_command_sets_seed_folder_and_recipe(tmp_path):
-    cell = study.Cell('copy-paste', 3)
-    command = study.train_command(cell, tmp_path)
-    assert command[1:3] == ['tools/train.py', study.CONFIGS['copy-paste']]
+    config = Path(study.CONFIGS['copy-paste'])
+    command = training_cells.train_command(tmp_path, config, 3)
+    assert command[1:3] == ['tools/train.py', str(config)]
     assert command[command.index('--seed') + 1] == '3'
     assert command[command.index('--work-dir') + 1] == str(tmp_path)
     assert f'val_evaluator.outfile_prefix={tmp_path}/predictions' in command
@@ -255,14 +258,14 @@ def fake_training(monkeypatch, tmp_path):
         _write_scalars(folder, '20260101_000000', scalars)
         return type('Done', (), {'returncode': 0})()
 
-    monkeypatch.setattr(study.subprocess, 'run', run)
+    monkeypatch.setattr(training_cells.subprocess, 'run', run)
     return ran
 
 
 def test_finished_cell_is_not_trained_again(fake_training, tmp_path):
     cell = study.Cell('baseline', 0)
-    first = study.run_cell(cell, tmp_path / 'work')
-    again = study.run_cell(cell, tmp_path / 'work')
+    first = study.run(cell, tmp_path / 'work')
+    again = study.run(cell, tmp_path / 'work')
     assert len(fake_training) == 1
     assert again == first
     assert first.metrics == pytest.approx(dict.fromkeys(study.METRICS, 100.0))
@@ -271,20 +274,20 @@ def test_finished_cell_is_not_trained_again(fake_training, tmp_path):
 
 def test_cell_of_another_recipe_is_refused(fake_training, tmp_path):
     cell = study.Cell('baseline', 0)
-    study.run_cell(cell, tmp_path / 'work')
+    study.run(cell, tmp_path / 'work')
     (tmp_path / 'work' / cell.name / 'config.sha256').write_text('other')
     with pytest.raises(ValueError, match='another config'):
-        study.run_cell(cell, tmp_path / 'work')
+        study.run(cell, tmp_path / 'work')
 
 
 def test_failed_training_is_reported_with_its_log(monkeypatch, tmp_path):
     monkeypatch.setattr(
-        study.subprocess,
+        training_cells.subprocess,
         'run',
         lambda *_, **__: type('Done', (), {'returncode': 2})(),
     )
     with pytest.raises(RuntimeError, match=r'status 2.*train\.log'):
-        study.run_cell(study.Cell('baseline', 0), tmp_path)
+        study.run(study.Cell('baseline', 0), tmp_path)
     assert not list(tmp_path.rglob('measurement.json'))
 
 
@@ -314,3 +317,22 @@ def test_tile_grid_places_images_with_white_gaps():
     )
     assert (grid == expected[..., None]).all()
     assert cv2.imencode('.png', grid)[0]
+
+
+def test_drawn_samples_are_those_of_the_recipe(tmp_path):
+    from nuclei_pictures import OWN, PASTED, paste_samples
+
+    recipe = Config.fromfile(ROOT / study.CONFIGS['copy-paste'])
+    small = reduce_config(recipe, tmp_path)
+
+    rows = paste_samples(small, 0, 4)
+
+    assert {image.shape for row in rows for image in row} == {
+        (IMAGE_SIZE, IMAGE_SIZE, 3)
+    }
+    for destination, source, _ in rows:
+        assert not (destination == PASTED).all(2).any()
+        assert not (source == OWN).all(2).any()
+    # Of four samples of random images one at least has an object of each kind.
+    for color in (OWN, PASTED):
+        assert any((result == color).all(2).any() for *_, result in rows)
