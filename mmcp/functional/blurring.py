@@ -8,6 +8,8 @@ __all__ = ['gaussian_blur', 'gaussian_kernel']
 
 # Where the kernel ends, in standard deviations.
 _REACH = 3.0
+# Below, no neighbour weighs half a step.
+_NARROW = 0.2
 _ONE = 256
 
 
@@ -51,13 +53,14 @@ def gaussian_kernel(sigma: float) -> NDArray[np.float32]:
     """
     if sigma < 0:
         raise ValueError(f'sigma must be >= 0, but is {sigma}')
-    places = np.arange(1, int(np.ceil(_REACH * sigma)) + 1)
-    if not len(places):
+    if sigma < _NARROW:
         return np.ones(1, np.float32)
-    side = np.exp(-0.5 * (places / sigma) ** 2)
-    side = np.rint(side / (1 + 2 * side.sum()) * _ONE)
-    side = side[side > 0]
+    reach = int(np.ceil(_REACH * sigma))
+    whole = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+    # Sums are rounded, not weights, so that errors do not add up.
+    sums = np.rint(_ONE * np.cumsum(whole / whole.sum())[:reach])
+    side = np.trim_zeros(np.diff(sums, prepend=0), 'f')
     centre = _ONE - 2 * side.sum()
-    kernel = np.concatenate([side[::-1], [centre], side]) / _ONE
+    kernel = np.concatenate([side, [centre], side[::-1]]) / _ONE
     weights: NDArray[np.float32] = kernel.astype(np.float32)
     return weights

@@ -292,8 +292,12 @@ def crop_view(
 
 def _rescale(start: int, stop: int, size: int, whole: int) -> tuple[int, int]:
     """A range in a smaller copy, at least one pixel long."""
-    first = min(round(start * size / whole), size - 1)
-    return first, max(round(stop * size / whole), first + 1)
+    reduction = -(-whole // size)
+    # Reduced JPEGs are rounded up: the last pixel stands for fewer.
+    is_reduced = -(-whole // reduction) == size
+    factor = 1 / reduction if is_reduced else size / whole
+    first = min(round(start * factor), size - 1)
+    return first, min(max(round(stop * factor), first + 1), size)
 
 
 def augment_view(view: Image, params: ViewParams) -> Image:
