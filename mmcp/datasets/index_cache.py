@@ -4,8 +4,7 @@ import json
 import os
 import zipfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from tempfile import NamedTemporaryFile
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -37,8 +36,10 @@ def locked(path: str) -> Iterator[None]:
     """
     os.makedirs(os.path.dirname(path) or '.', exist_ok=True)
     with open(f'{path}.lock', 'ab') as file:
-        if fcntl is not None:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        # Some network file systems have no locks: then all search.
+        with suppress(OSError):
+            if fcntl is not None:
+                fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
@@ -56,16 +57,15 @@ def save_indices(
     for place, index in enumerate(indices):
         for name, values in _arrays_of(index).items():
             arrays[f'{place}.{name}'] = values
-    folder = os.path.dirname(path) or '.'
-    with NamedTemporaryFile(dir=folder, suffix='.tmp', delete=False) as file:
-        try:
+    # Not a NamedTemporaryFile, which nobody else might read.
+    draft = f'{path}.{os.getpid()}.draft'
+    try:
+        with open(draft, 'wb') as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
-            file.close()
-            os.replace(file.name, path)
-        except BaseException:
-            file.close()
-            os.unlink(file.name)
-            raise
+        os.replace(draft, path)
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(draft)
 
 
 def load_indices(path: str, settings: Any) -> list[ImageIndex] | None:

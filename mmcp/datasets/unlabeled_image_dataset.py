@@ -206,6 +206,11 @@ class UnlabeledImageDataset:
         """
         self._report(index, _DECODED)
 
+    def __repr__(self) -> str:
+        """Shows how many images there are and where they come from."""
+        places = ', '.join(printable(part.path) for part in self._sources)
+        return f'{type(self).__name__}({len(self):,} images in {places})'
+
     @property
     def unreadable(self) -> dict[int, str]:
         """Unreadable images that any worker has met so far, with reasons."""

@@ -92,6 +92,7 @@ def test_a_tree_in_the_order_of_bytes(tmp_path):
     )
     assert dataset[SampleIndex(5, 70, 1)]['sample_idx'] == 5
     assert dataset.metainfo == {}
+    assert repr(dataset) == (f'UnlabeledImageDataset(6 images in {tmp_path})')
     for beyond in (6, -1):
         with pytest.raises(IndexError, match=f'image {beyond} of 6'):
             dataset[beyond]
@@ -223,6 +224,29 @@ def test_zip_with_more_members_than_the_old_format_counts(tmp_path):
     dataset = build(tmp_path, 'x.zip')
     assert len(dataset) == 66_000
     assert dataset.read(65_999) == b'65999'
+
+
+class Pipe(io.RawIOBase):
+    """A stream that cannot go back: sizes follow the data in the archive."""
+
+    def __init__(self):
+        self.written = b''
+
+    def writable(self):
+        return True
+
+    def write(self, data):
+        self.written += bytes(data)
+        return len(data)
+
+
+def test_zip_written_to_a_pipe(tmp_path):
+    pipe = Pipe()
+    as_zip(pipe, CONTENTS, zipfile.ZIP_DEFLATED)
+    (tmp_path / 'x.zip').write_bytes(pipe.written)
+    dataset = build(tmp_path, 'x.zip')
+    read = [dataset.read(index) for index in range(4)]
+    assert read == [CONTENTS[name] for name in IMAGES]
 
 
 def test_zip_with_zip64_members(tmp_path):
@@ -449,8 +473,14 @@ class Reads(Dataset):
         return content
 
 
-@pytest.mark.parametrize('context', ['fork', 'spawn'])
-def test_the_main_process_learns_what_workers_cannot_read(tmp_path, context):
+@pytest.mark.parametrize(
+    ('context', 'workers'),
+    # A spawned worker imports everything anew.
+    [('fork', 2), pytest.param('spawn', 1, marks=pytest.mark.slow)],
+)
+def test_the_main_process_learns_what_workers_cannot_read(
+    tmp_path, context, workers
+):
     names = [f'{number:02}.jpg' for number in range(12)]
     write(tmp_path, *names, 'broken.jpg', 'empty.jpg', 'gone.jpg')
     (tmp_path / 'empty.jpg').write_bytes(b'')
@@ -460,7 +490,7 @@ def test_the_main_process_learns_what_workers_cannot_read(tmp_path, context):
     loader = DataLoader(
         Reads(dataset),
         batch_size=4,
-        num_workers=2,
+        num_workers=workers,
         multiprocessing_context=context,
         collate_fn=list,
     )

@@ -1,13 +1,19 @@
 import copy
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from mmengine.hooks import Hook
 from mmengine.registry import MODELS
+from mmengine.runner import Runner
 from torch.utils.data import default_collate
+from toy_pairs import small_cp2
 
+from mmcp.datasets import CopyPastePairDataset
+from mmcp.datasets.sample_index import SampleIndex
 from mmcp.functional.views import (
     ViewParams,
     ViewSettings,
@@ -396,3 +402,96 @@ def test_uncollated_batches_are_refused_with_advice():
 def test_wrong_arguments_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         build(**options)
+
+
+class Photos:
+    """Smooth colourful images of a data set, BGR."""
+
+    def __len__(self):
+        return 9
+
+    def __getitem__(self, index):
+        y, x = np.mgrid[:70, :90] / 25
+        rng = np.random.default_rng(int(index))
+        waves = [np.sin(a * x + b * y + c) for a, b, c in rng.random((3, 3))]
+        return dict(img=np.uint8(127.5 + 127 * np.stack(waves, -1)))
+
+
+@pytest.mark.parametrize('mask', ['rectangle', None])
+@pytest.mark.parametrize('backgrounds', ['dataset', 'batch'])
+def test_both_ways_of_the_data_set_give_the_same_batches(mask, backgrounds):
+    """Augmented by workers or here, from the same draws."""
+    preprocessor = build(
+        backgrounds=backgrounds, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)
+    )
+    batches = {}
+    for augment in ('worker', 'model'):
+        dataset = CopyPastePairDataset(
+            Photos(), 48, mask=mask, backgrounds=backgrounds, augment=augment
+        )
+        samples = [dataset[SampleIndex(i, 50 + i, 3)] for i in range(9)]
+        batches[augment] = preprocessor(default_collate(samples))
+    expected, found = batches['worker'], batches['model']
+    assert found.keys() == expected.keys()
+    assert ('masks' in found) == (mask is not None)
+    for name in NAMES:
+        off = (expected['inputs'][name] - found['inputs'][name]).abs()
+        assert off.mean() < 0.15
+        assert (off > 2).float().mean() < 0.01
+        if mask is not None:
+            assert torch.equal(expected['masks'][name], found['masks'][name])
+
+
+class Kept(Hook):
+    """Keeps what the training logs."""
+
+    def __init__(self):
+        self.losses = []
+
+    def after_train_iter(self, runner, batch_idx, data_batch, outputs=None):
+        self.losses.append(float(outputs['loss']))
+
+
+@pytest.mark.parametrize('backgrounds', ['dataset', 'batch'])
+def test_a_training_from_files_to_the_loss(tmp_path, backgrounds):
+    for index in range(8):
+        cv2.imwrite(str(tmp_path / f'{index}.png'), Photos()[index]['img'])
+    runs = []
+    for workers in (0, 2):
+        kept = Kept()
+        Runner(
+            model=small_cp2()
+            | dict(
+                data_preprocessor=dict(
+                    type='mmcp.CP2DataPreprocessor', backgrounds=backgrounds
+                )
+            ),
+            work_dir=str(tmp_path / f'{workers}'),
+            train_dataloader=dict(
+                dataset=dict(
+                    type='mmcp.CopyPastePairDataset',
+                    dataset=dict(
+                        type='mmcp.UnlabeledImageDataset',
+                        data_root=str(tmp_path),
+                    ),
+                    size=48,
+                    backgrounds=backgrounds,
+                    augment='model',
+                ),
+                sampler=dict(type='mmcp.EpochSampler'),
+                batch_size=4,
+                num_workers=workers,
+                collate_fn=dict(type='default_collate'),
+            ),
+            train_cfg=dict(by_epoch=True, max_epochs=2),
+            optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01)),
+            custom_hooks=[kept],
+            default_scope='mmseg',
+            randomness=dict(seed=0),
+            experiment_name=f'files-{backgrounds}-{workers}',
+        ).train()
+        runs.append(kept.losses)
+    assert len(runs[0]) == 4
+    assert np.isfinite(runs[0]).all()
+    # Nothing depends on who loads.
+    assert runs[0] == runs[1]
