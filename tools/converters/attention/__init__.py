@@ -1,0 +1,1 @@
+"""What ``extract_attention_masks.py`` is made of."""
