@@ -11,39 +11,62 @@ GN = dict(type='GN', num_groups=2)
 
 def resnet(norm_cfg=BN, **options):
     """A narrow ResNet-18 of output stride 16, as CP2 has it."""
-    return dict(
-        type='ResNet',
-        depth=18,
-        base_channels=4,
-        strides=(1, 2, 2, 1),
-        dilations=(1, 1, 1, 2),
-        contract_dilation=True,
-        norm_cfg=norm_cfg,
-    ) | options
+    return (
+        dict(
+            type='ResNet',
+            depth=18,
+            base_channels=4,
+            strides=(1, 2, 2, 1),
+            dilations=(1, 1, 1, 2),
+            contract_dilation=True,
+            norm_cfg=norm_cfg,
+        )
+        | options
+    )
+
+
+def shallow(norm_cfg=BN, head=None, **options):
+    """Backbone and head of two stages, for what takes long to compile."""
+    backbone = resnet(
+        norm_cfg,
+        num_stages=2,
+        strides=(1, 2),
+        dilations=(1, 1),
+        out_indices=(0, 1),
+        contract_dilation=False,
+    )
+    decode_head = (head or fcn)(norm_cfg, in_channels=8, in_index=1)
+    return dict(backbone=backbone, decode_head=decode_head) | options
 
 
 def fcn(norm_cfg=BN, **options):
-    return dict(
-        type='FCNHead',
-        in_channels=32,
-        in_index=3,
-        channels=8,
-        num_convs=1,
-        concat_input=False,
-        norm_cfg=norm_cfg,
-        num_classes=21,
-    ) | options
+    return (
+        dict(
+            type='FCNHead',
+            in_channels=32,
+            in_index=3,
+            channels=8,
+            num_convs=1,
+            concat_input=False,
+            norm_cfg=norm_cfg,
+            num_classes=21,
+        )
+        | options
+    )
 
 
 def aspp(norm_cfg=BN, **options):
-    return dict(
-        type='ASPPHead',
-        in_channels=32,
-        in_index=3,
-        channels=8,
-        dilations=(1, 2),
-        norm_cfg=norm_cfg,
-    ) | options
+    return (
+        dict(
+            type='ASPPHead',
+            in_channels=32,
+            in_index=3,
+            channels=8,
+            dilations=(1, 2),
+            norm_cfg=norm_cfg,
+        )
+        | options
+    )
 
 
 def build(config):

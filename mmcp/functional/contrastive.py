@@ -105,7 +105,7 @@ def dense_contrastive_loss(
             temperature or chunk size is not positive.
     """
     _check_dense(query, key, query_mask, key_mask)
-    _check_positive('temperature', temperature)
+    check_positive('temperature', temperature)
     if denominator not in DENOMINATORS:
         raise ValueError(
             f"denominator must be 'key' (Eq. 2 of the paper) or 'query' (as "
@@ -156,7 +156,7 @@ def info_nce_loss(
     Raises:
         ValueError: If shapes do not fit or the temperature is not positive.
     """
-    _check_positive('temperature', temperature)
+    check_positive('temperature', temperature)
     with _full_precision(query):
         positive, negative = _similarities(query, key, negatives)
         positive = positive / temperature
@@ -310,6 +310,20 @@ def resize_mask(mask: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(values, size, mode='nearest-exact')[:, 0] > 0.5
 
 
+def check_positive(name: str, value: float) -> None:
+    """Refuses what is not above zero.
+
+    Args:
+        name: What it is called.
+        value: The number.
+
+    Raises:
+        ValueError: If it is zero, negative or nan.
+    """
+    if not value > 0:
+        raise ValueError(f'{name} must be positive, but is {value}')
+
+
 def _full_precision(tensor: Tensor) -> AbstractContextManager[object]:
     return torch.autocast(tensor.device.type, enabled=False)
 
@@ -367,7 +381,7 @@ def _product(left: Tensor, right: Tensor) -> Tensor:
 def _chunks(rows: Tensor, chunk_size: int | None) -> Iterator[Tensor]:
     if chunk_size is None:
         return iter((rows,))
-    _check_positive('chunk_size', chunk_size)
+    check_positive('chunk_size', chunk_size)
     return iter(torch.split(rows, chunk_size, dim=2))
 
 
@@ -415,8 +429,3 @@ def _check_mask(name: str, mask: Tensor, of: str, features: Tensor) -> None:
             f'{of} of shape (N, D, S) needs {name} of shape (N, S), but they '
             f'have {tuple(features.shape)} and {tuple(mask.shape)}'
         )
-
-
-def _check_positive(name: str, value: float) -> None:
-    if not value > 0:
-        raise ValueError(f'{name} must be positive, but is {value}')

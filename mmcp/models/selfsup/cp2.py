@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from mmcp.functional.contrastive import (
     DENOMINATORS,
+    check_positive,
     dense_contrastive_loss,
     info_nce_accuracy,
     info_nce_loss,
@@ -100,19 +101,16 @@ class CP2(MomentumContrast):
         data_preprocessor: Config | nn.Module | None = None,
         init_cfg: Config | list[Config] | None = None,
     ) -> None:
-        if dense_denominator not in DENOMINATORS:
-            raise ValueError(
-                "dense_denominator must be 'query' (as released) or 'key' "
-                f'(Eq. 2), but is {dense_denominator!r}'
-            )
-        if min(instance_weight, dense_weight) < 0 or not (
-            instance_weight or dense_weight
+        _check_losses(
+            instance_weight, dense_weight, dense_denominator, dense_warmup
+        )
+        for name, value in (
+            ('temperature', temperature),
+            ('dense_temperature', dense_temperature),
+            ('dense_chunk', dense_chunk),
         ):
-            raise ValueError(
-                'weights must be >= 0 and one of them positive, but '
-                f'instance_weight is {instance_weight} and dense_weight '
-                f'{dense_weight}'
-            )
+            if value is not None:
+                check_positive(name, value)
         super().__init__(
             SegmentationEncoder(
                 backbone, decode_head, neck, projector, checkpoint_activations
@@ -159,18 +157,25 @@ class CP2(MomentumContrast):
                 '(mask=...), or switch it off with dense_weight=0'
             )
         query = unit_norm(self.encoder_q(inputs['query']))
-        key = self.encode_keys(inputs['key'])
+        step = self.start_step()
+        negatives = self.queue.snapshot() if self.instance_weight else None
+        key = self.encode_keys(inputs['key'], step)
         query_mask = _grid_mask(masks, 'query', query)
         key_mask = _grid_mask(masks, 'key', key)
         query, key = query.flatten(2), key.flatten(2)  # (N, D, S)
         pooled_query = masked_pool(query, query_mask)
         pooled_key = masked_pool(key, key_mask)
         results: dict[str, Tensor] = {}
-        if self.instance_weight:
+        if negatives is not None:
             both = query_mask.any(dim=1) & key_mask.any(dim=1)
-            results |= self._instance_terms(pooled_query, pooled_key, both)
+            results |= self._instance_terms(
+                pooled_query, pooled_key, negatives, both
+            )
         if self.dense_weight:
-            results |= self._dense_terms(query, key, query_mask, key_mask)
+            weight = self._dense_weight_at(step)
+            results |= self._dense_terms(
+                query, key, query_mask, key_mask, weight
+            )
         results['std_pixels'] = spread(query.permute(2, 1, 0))
         if len(query) > 1:
             results['std_pooled'] = spread(pooled_query)
@@ -180,10 +185,8 @@ class CP2(MomentumContrast):
         return results
 
     def _instance_terms(
-        self, query: Tensor, key: Tensor, weight: Tensor
+        self, query: Tensor, key: Tensor, negatives: Tensor, weight: Tensor
     ) -> dict[str, Tensor]:
-        # A copy: the queue changes before the backward pass.
-        negatives = self.queue.keys.clone()
         loss = info_nce_loss(query, key, negatives, self.temperature, weight)
         return dict(
             loss_instance=self.instance_weight * loss,
@@ -191,7 +194,12 @@ class CP2(MomentumContrast):
         )
 
     def _dense_terms(
-        self, query: Tensor, key: Tensor, query_mask: Tensor, key_mask: Tensor
+        self,
+        query: Tensor,
+        key: Tensor,
+        query_mask: Tensor,
+        key_mask: Tensor,
+        weight: Tensor | float,
     ) -> dict[str, Tensor]:
         loss = dense_contrastive_loss(
             query,
@@ -206,16 +214,38 @@ class CP2(MomentumContrast):
             query, key, query_mask, key_mask, self.dense_chunk
         )
         return dict(
-            loss_dense=self._current_dense_weight() * loss,
+            loss_dense=weight * loss,
             acc_dense=statistics.accuracy,
             cos_fg_fg=statistics.foreground_cosine,
             cos_fg_bg=statistics.background_cosine,
         )
 
-    def _current_dense_weight(self) -> Tensor | float:
+    def _dense_weight_at(self, step: Tensor) -> Tensor | float:
         if not self.dense_warmup:
             return self.dense_weight
-        return self.dense_weight * (self.step / self.dense_warmup).clamp(max=1)
+        return self.dense_weight * (step / self.dense_warmup).clamp(max=1)
+
+
+def _check_losses(
+    instance_weight: float,
+    dense_weight: float,
+    dense_denominator: str,
+    dense_warmup: int,
+) -> None:
+    if dense_denominator not in DENOMINATORS:
+        raise ValueError(
+            "dense_denominator must be 'query' (as released) or 'key' (Eq. "
+            f'2), but is {dense_denominator!r}'
+        )
+    weights = instance_weight, dense_weight
+    if min(weights) < 0 or not any(weights):
+        raise ValueError(
+            'weights must be >= 0 and one of them positive, but '
+            f'instance_weight is {instance_weight} and dense_weight is '
+            f'{dense_weight}'
+        )
+    if dense_warmup < 0:
+        raise ValueError(f'dense_warmup must be >= 0, but is {dense_warmup}')
 
 
 def _grid_mask(masks: Views | None, view: str, maps: Tensor) -> Tensor:

@@ -32,7 +32,9 @@ class SegmentationEncoder(BaseModule):  # type: ignore[misc]
         checkpoint_activations: Compute the activations of the backbone, and
             then of the rest, again in the backward pass: less memory, a
             third more time. ``with_cp=True`` in the config of a backbone
-            does it for each of its blocks. Defaults to False.
+            does it for each of its blocks. With either, the running
+            statistics of batch normalisation move twice per step. Defaults to
+            False.
 
     Raises:
         ValueError: If the head cannot be used.

@@ -51,6 +51,17 @@ class KeyQueue(nn.Module):
         """Share of keys that are not random any more, in percent, shape ()."""
         return 100 * self.filled / self.length
 
+    # Within a compiled graph the copy may be optimised away, and the backward
+    # pass would then read the queue as it is after the step.
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    def snapshot(self) -> Tensor:
+        """A copy that stays as it is when the queue changes.
+
+        Returns:
+            Unit-norm keys, shape (D, K), float32.
+        """
+        return self.keys.clone()
+
     @torch.no_grad()
     def enqueue(self, keys: Tensor) -> None:
         """Overwrites the oldest keys.

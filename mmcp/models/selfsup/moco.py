@@ -5,6 +5,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from mmcp.functional.contrastive import (
+    check_positive,
     info_nce_accuracy,
     info_nce_loss,
     masked_pool,
@@ -64,6 +65,7 @@ class MoCo(MomentumContrast):
         data_preprocessor: Config | nn.Module | None = None,
         init_cfg: Config | list[Config] | None = None,
     ) -> None:
+        check_positive('temperature', temperature)
         super().__init__(
             ImageEncoder(backbone, projector, checkpoint_activations),
             queue_len=queue_len,
@@ -90,9 +92,9 @@ class MoCo(MomentumContrast):
         query = masked_pool(
             unit_norm(self.encoder_q(inputs['query'])).flatten(2)
         )
-        key = masked_pool(self.encode_keys(inputs['key']).flatten(2))
-        # A copy: the queue changes before the backward pass.
-        negatives = self.queue.keys.clone()
+        step = self.start_step()
+        negatives = self.queue.snapshot()
+        key = masked_pool(self.encode_keys(inputs['key'], step).flatten(2))
         results = dict(
             loss_instance=info_nce_loss(
                 query, key, negatives, self.temperature

@@ -172,25 +172,46 @@ class MomentumContrast(BaseModel):  # type: ignore[misc]
             Scalars; the sum of those named ``loss_*`` is minimised.
         """
 
+    # Not worth compiling: two fused calls for all parameters, and a schedule
+    # may change the number in every step. The copy must not be optimised
+    # away, or a compiled backward pass would read the counter after the step.
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     @torch.no_grad()
-    def encode_keys(self, images: Tensor) -> Tensor:
-        """Moves the key encoder, then encodes keys with it.
+    def start_step(self) -> Tensor:
+        """Moves the key encoder, in training.
+
+        Returns:
+            Number of steps before this one, shape (), int64; it stays as it
+            is when the step is finished.
+        """
+        if self.training:
+            torch._foreach_lerp_(
+                list(self.encoder_k.parameters()),
+                list(self.encoder_q.parameters()),
+                1 - self.momentum,
+            )
+        return self.step.clone()
+
+    @torch.no_grad()
+    def encode_keys(self, images: Tensor, step: Tensor) -> Tensor:
+        """Encodes keys, each on some device or in some part of the batch.
 
         Args:
             images: Key views of this rank, shape (N, 3, H, W).
+            step: What :meth:`start_step` returned.
 
         Returns:
             Unit-norm features of these, shape (N, D, h, w), without gradient.
+
+        Raises:
+            ValueError: If the batches of the ranks differ in size.
         """
-        if self.training:
-            self._move_key_encoder()
         check_equal_batches(len(images), images.device)
-        split = get_world_size() > 1 or self.bn_splits > 1
-        if not (split and self.shuffle_bn and self.training):
+        ranks = get_world_size()
+        shuffles = self.shuffle_bn and ranks * self.bn_splits > 1
+        if not (shuffles and self.training):
             return unit_norm(self.encoder_k(images))
-        order = shuffle_order(
-            len(images) * get_world_size(), self.step, self.seed
-        )
+        order = shuffle_order(ranks * len(images), step, self.seed)
         images = gather_batch(_as_computed(images))[own_part(order)]
         maps = gather_batch(self.encoder_k(images))
         return unit_norm(maps[own_part(torch.argsort(order))])
@@ -208,17 +229,6 @@ class MomentumContrast(BaseModel):  # type: ignore[misc]
         if keys is not None:
             self.queue.enqueue(gather_batch(keys))
         self.step.add_(1)
-
-    # Not worth compiling: two fused calls for all parameters, and a schedule
-    # may change the number in every step.
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
-    @torch.no_grad()
-    def _move_key_encoder(self) -> None:
-        torch._foreach_lerp_(
-            list(self.encoder_k.parameters()),
-            list(self.encoder_q.parameters()),
-            1 - self.momentum,
-        )
 
     def _check_views(self, inputs: Views, masks: Views | None) -> None:
         for name in ('query', 'key'):

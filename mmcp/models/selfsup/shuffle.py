@@ -29,7 +29,7 @@ def shuffle_order(count: int, step: Tensor, seed: int) -> Tensor:
 
 def _mix(value: Tensor) -> Tensor:
     """A one-to-one hash of 32 bits, in int64 without overflow."""
-    value = value & 0xFFFFFFFF
+    value = (value + 0x9E3779B9) & 0xFFFFFFFF
     for _ in range(2):
         value = ((value ^ (value >> 16)) * 0x045D9F3B) & 0xFFFFFFFF
     return value ^ (value >> 16)

@@ -74,9 +74,7 @@ def test_enqueuing_compiles_without_a_break():
     torch.compiler.reset()
     queue, plain = KeyQueue(3, 5), KeyQueue(3, 5)
     plain.load_state_dict(queue.state_dict())
-    enqueue = torch.compile(
-        queue.enqueue, backend='aot_eager', fullgraph=True
-    )
+    enqueue = torch.compile(queue.enqueue, backend='aot_eager', fullgraph=True)
     for first in (0, 3, 6):
         enqueue(numbered(first, 3))
         plain.enqueue(numbered(first, 3))
