@@ -86,18 +86,6 @@ class ImageIndex(NamedTuple):
         parts = (self.names, self.members, self.stamps)
         return sum(part.nbytes for part in parts)
 
-    def select(self, keep: NDArray[np.bool_]) -> 'ImageIndex':
-        """Some of the images, in the same order.
-
-        Args:
-            keep: Which ones, shape (count,).
-
-        Returns:
-            The images where ``keep`` is true.
-        """
-        members = self.members[keep] if len(self.members) else self.members
-        return ImageIndex(self.names.select(keep), members, self.stamps)
-
 
 class NameFilter:
     """Says by its name whether a file is an image.
@@ -300,13 +288,14 @@ class _Walk:
         """Warns once of all that could not be followed."""
         if not self._skipped:
             return
-        named = [
-            printable(os.fsdecode(path)) for path in self._skipped[:_NAMED]
-        ]
+        root, *named = (
+            printable(os.fsdecode(path))
+            for path in [self._root, *self._skipped[:_NAMED]]
+        )
         more = ', ...' if len(self._skipped) > _NAMED else ''
         warnings.warn(
-            f'{os.fsdecode(self._root)}: {len(self._skipped)} folders or '
-            'images are left out: no permission, or links to nothing '
+            f'{root}: {len(self._skipped)} folders or images are left out: '
+            'no permission, or links to nothing '
             f'({", ".join(named)}{more})',
             stacklevel=4,
         )

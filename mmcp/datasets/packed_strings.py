@@ -1,7 +1,6 @@
 """Many short strings in two arrays."""
 
 from array import array
-from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,35 +60,6 @@ class PackedStrings:
     def nbytes(self) -> int:
         """Memory in bytes."""
         return self.data.nbytes + self.offsets.nbytes
-
-    def select(self, keep: NDArray[np.bool_]) -> 'PackedStrings':
-        """Some of the strings, in the same order.
-
-        Args:
-            keep: Which ones, shape (count,).
-
-        Returns:
-            The strings where ``keep`` is true.
-        """
-        lengths = np.diff(self.offsets)
-        offsets = np.zeros(np.count_nonzero(keep) + 1, np.int64)
-        np.cumsum(lengths[keep], out=offsets[1:])
-        return PackedStrings(self.data[np.repeat(keep, lengths)], offsets)
-
-    @staticmethod
-    def pack(strings: Iterable[bytes]) -> 'PackedStrings':
-        """Packs strings.
-
-        Args:
-            strings: The strings.
-
-        Returns:
-            The same strings in the same order.
-        """
-        builder = PackedStringsBuilder()
-        for string in strings:
-            builder.append(string)
-        return builder.build()
 
 
 class PackedStringsBuilder:
