@@ -10,11 +10,20 @@ import numpy as np
 import torch
 from mmdet.structures.bbox import BaseBoxes
 from mmdet.structures.mask import BitmapMasks
-from mmengine.dataset import Compose
+from mmengine.dataset import (
+    BaseDataset,
+    ClassBalancedDataset,
+    Compose,
+    ConcatDataset,
+    RepeatDataset,
+)
 from numpy.typing import NDArray
 
 from mmcp.datasets.class_weights import Class, ClassWeights
 from mmcp.datasets.sample_index import at, seeded
+from mmcp.datasets.transforms.postponed_images import postponed_images
+from mmcp.datasets.transforms.scale_jitter import ScaleJitter
+from mmcp.functional.jittered_image import JitteredImage
 from mmcp.registry import DATASETS, TRANSFORMS
 
 Results = dict[str, Any]
@@ -114,9 +123,16 @@ class CopyPasteDataset:
         self.pipeline = Compose(pipeline)
         self.source_pipeline = Compose(source_pipeline)
         self.prob = prob
+        transforms = self.source_pipeline.transforms
         self._cache = _SourceCache(
-            self.source, cache, cache_reuse, copies=bool(source_pipeline)
+            self.source,
+            cache,
+            cache_reuse,
+            copies=not all(isinstance(t, ScaleJitter) for t in transforms),
+            postponed=not transforms and _ends_in_jitter(self.source),
         )
+        self._postponed = _ends_in_jitter(self.dataset)
+        self._source_postponed = _last_is_jitter(transforms)
         self._chances = self._weigh_images()
         # Shared memory: persistent workers see the hook change it.
         self._stop = torch.tensor([_NEVER])
@@ -184,7 +200,9 @@ class CopyPasteDataset:
         with seeded(index):
             index = at(index, int(index))
             for _ in range(_MAX_REFETCH):
-                results = self._paste(self.dataset[index], index)
+                with postponed_images(self._postponed):
+                    results = self.dataset[index]
+                results = _with_pixels(self._paste(results, index))
                 sample = None if results is None else self.pipeline(results)
                 if sample is not None:
                     return sample
@@ -200,7 +218,8 @@ class CopyPasteDataset:
         if results is None or stopped or random.random() >= self.prob:
             return results
         source = self._cache.draw(lambda: at(index, self._draw_source()))
-        source = self.source_pipeline(source)
+        with postponed_images(self._source_postponed):
+            source = self.source_pipeline(source)
         if source is None:
             return results
         results = dict(results, mix_results=[source])
@@ -264,15 +283,17 @@ class _SourceCache:
         size: Most samples kept; 0 keeps none.
         reuse: Draws for each sample loaded once the cache is full.
         copies: Whether receivers may change images and boxes in place.
+        postponed: Whether jittered images may be made later.
     """
 
     def __init__(
-        self, source: Any, size: int, reuse: int, copies: bool
+        self, source: Any, size: int, reuse: int, copies: bool, postponed: bool
     ) -> None:
         self.source = source
         self.size = size
         self.reuse = reuse
         self.copies = copies
+        self.postponed = postponed
         self.samples: list[Results] = []
         self._draws = 0
 
@@ -296,7 +317,8 @@ class _SourceCache:
         return _own(sample) if self.copies else dict(sample)
 
     def _load(self, index: int) -> Results:
-        sample = self.source[index]
+        with postponed_images(self.postponed):
+            sample = self.source[index]
         if sample is None:
             raise RuntimeError(
                 f'source image {index} came out of its pipeline as None; '
@@ -312,6 +334,36 @@ def _own(sample: Results) -> Results:
         key: copy.deepcopy(value) if isinstance(value, changed) else value
         for key, value in sample.items()
     }
+
+
+def _ends_in_jitter(dataset: Any) -> bool:
+    """Whether nobody looks at an image between the jitter and this class."""
+    if isinstance(dataset, ConcatDataset):
+        return all(_ends_in_jitter(part) for part in dataset.datasets)
+    if isinstance(dataset, RepeatDataset | ClassBalancedDataset):
+        return _ends_in_jitter(dataset.dataset)
+    kind = type(dataset)
+    return (
+        isinstance(dataset, BaseDataset)
+        and kind.__getitem__ is BaseDataset.__getitem__
+        and kind.prepare_data is BaseDataset.prepare_data
+        and _last_is_jitter(dataset.pipeline.transforms)
+    )
+
+
+def _last_is_jitter(transforms: Sequence[Any]) -> bool:
+    """Whether only the last of some transforms can be a jitter, and is."""
+    *others, last = [None, *transforms]
+    return isinstance(last, ScaleJitter) and not any(
+        isinstance(one, ScaleJitter) or hasattr(one, 'transforms')
+        for one in others
+    )
+
+
+def _with_pixels(results: Results | None) -> Results | None:
+    if results is not None and isinstance(results['img'], JitteredImage):
+        return dict(results, img=np.asarray(results['img']))
+    return results
 
 
 def _build_paste(

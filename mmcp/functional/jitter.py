@@ -1,9 +1,8 @@
 """Scale jitter: resize, crop, flip and pad as one step.
 
 Large and standard scale jitter of `Simple Copy-Paste
-<https://arxiv.org/abs/2012.07177>`_, section 3. The pixels are those of
-MMDetection's RandomResize, RandomCrop, RandomFlip and Pad, in this order, but
-only what survives the crop is ever resized.
+<https://arxiv.org/abs/2012.07177>`_, section 3, of everything but the image,
+which :mod:`mmcp.functional.jittered_image` moves.
 Shapes: H W input image, h w window of the resized image that is kept.
 """
 
@@ -12,29 +11,22 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from mmcp.functional.patches import EMPTY, Patch, tighten
-from mmcp.functional.polygons import clip_polygon
 
 __all__ = [
     'JitterParams',
     'JitteredBoxes',
     'draw_jitter',
+    'fill_outside',
     'jitter_boxes',
     'jitter_homography',
-    'jitter_image',
     'jitter_patch',
     'jitter_points',
-    'jitter_polygon',
     'jitter_seg_map',
 ]
-
-# How far, in source pixels, a resized window may lie beside its exact place.
-# At 1/64 the mean gray level of a photograph changes by about 0.05.
-_MAX_SHIFT = 1 / 64
 
 
 @dataclass(frozen=True)
@@ -141,113 +133,19 @@ def draw_jitter(
     return JitterParams(image_size, output, ratio, (y, x), flip)
 
 
-def jitter_image(
-    image: NDArray[Any],
-    params: JitterParams,
-    pad_value: float | Sequence[float] = 0,
-) -> NDArray[Any]:
-    """Resizes, crops, flips and pads an image, bilinearly.
-
-    Args:
-        image: Image of shape (H, W) or (H, W, C), of a dtype that OpenCV
-            resizes.
-        params: The jitter.
-        pad_value: Value right of and below the image, one number or one a
-            channel. Defaults to 0.
-
-    Returns:
-        A new C-contiguous image of size ``params.output``, same dtype.
-    """
-    canvas = np.empty((*params.output, *image.shape[2:]), image.dtype)
-    height, width = params.window
-    _resize_into(image, params, canvas[:height, :width])
-    _fill_outside(canvas, params.window, pad_value)
-    return canvas
-
-
-def _resize_into(
-    image: NDArray[Any], params: JitterParams, out: NDArray[Any]
-) -> None:
-    if image.ndim == 3 and image.shape[2] == 1:
-        # OpenCV drops such an axis.
-        image, out = image[..., 0], out[..., 0]
-    if params.window == params.resized and not params.flip:
-        cv2.resize(image, params.window[::-1], dst=out)
-        return
-    window = _resized_window(image, params)
-    if params.flip:
-        cv2.flip(window, 1, dst=out)
-    else:
-        np.copyto(out, window)
-
-
-def _resized_window(image: NDArray[Any], params: JitterParams) -> NDArray[Any]:
-    """The window of the resized image without resizing all of it.
-
-    OpenCV's bilinear resize of a part of the image equals that part of the
-    resized image if the part begins at the place of an output pixel's edge.
-    """
-    (y, source_y0, source_y1), (x, source_x0, source_x1) = (
-        _span(params, axis) for axis in (0, 1)
-    )
-    part = image[source_y0:source_y1, source_x0:source_x1]
-    fx, fy = params.scale_factor
-    expected = round(part.shape[0] * fy), round(part.shape[1] * fx)
-    resized: NDArray[Any]
-    if part.shape[:2] in (params.image_size, expected):
-        # OpenCV ignores the factors where they do not change the size.
-        resized = cv2.resize(image, params.resized[::-1])
-        y, x = params.offset
-    else:
-        # Without a size OpenCV takes the factors as they are.
-        resized = cv2.resize(part, None, fx=fx, fy=fy)
-    height, width = params.window
-    return resized[y : y + height, x : x + width]
-
-
-def _span(params: JitterParams, axis: int) -> tuple[int, int, int]:
-    """Which part of the input gives the window, along y (0) or x (1).
-
-    Returns:
-        Where the window begins in the resized part, and the half-open range
-        of the part in the input.
-    """
-    size, resized = params.image_size[axis], params.resized[axis]
-    begin, length = params.offset[axis], params.window[axis]
-    step = size / resized
-    start, source_start = _aligned_start(begin, step)
-    # Two pixels more: the neighbour that the last one is mixed with, and a
-    # size that OpenCV rounds down.
-    source_stop = min(int(np.ceil((begin + length) * step)) + 2, size)
-    return begin - start, source_start, source_stop
-
-
-def _aligned_start(begin: int, step: float) -> tuple[int, int]:
-    """Last output index before ``begin`` that starts at a source pixel.
-
-    To ``_MAX_SHIFT``, and so that the neighbours of ``begin`` are inside.
-
-    Returns:
-        The index in the resized image and in the source.
-    """
-    last = begin - int(np.ceil(max(0.5 / step - 0.5, 0)))
-    if last <= 0:
-        return 0, 0
-    starts = np.arange(last + 1)
-    places = starts * step
-    # Less than half an output pixel, or the size would be rounded wrongly.
-    allowed = min(_MAX_SHIFT, 0.4 * step)
-    good = np.abs(places - np.rint(places)) <= allowed
-    start = int(np.flatnonzero(good)[-1])
-    return start, round(start * step)
-
-
-def _fill_outside(
+def fill_outside(
     canvas: NDArray[Any],
     window: tuple[int, int],
     value: float | Sequence[float],
 ) -> None:
-    """Fills what lies below and right of the window, in place."""
+    """Fills what lies below and right of a window.
+
+    Args:
+        canvas: Contiguous array of shape (H, W) or (H, W, C), changed in
+            place.
+        window: Height and width of the window, which begins at the top left.
+        value: One number or one a channel.
+    """
     height, width = window
     total = canvas.shape[1]
     # One row repeated: broadcasting a pixel is a hundred times slower.
@@ -278,7 +176,7 @@ def jitter_seg_map(
     first, last = params.rows[0], params.rows[-1] + 1
     narrow = seg_map[first:last].take(columns, 1)
     canvas[:height, :width] = narrow.take(params.rows - first, 0)
-    _fill_outside(canvas, params.window, pad_value)
+    fill_outside(canvas, params.window, pad_value)
     return canvas
 
 
@@ -307,27 +205,28 @@ def jitter_boxes(boxes: NDArray[Any], params: JitterParams) -> JitteredBoxes:
     Returns:
         All M boxes, those outside too, and what happened to them.
     """
-    height, width = params.window
     y, x = params.offset
-    whole = boxes.astype(np.float32) * np.tile(
-        np.array(params.scale_factor, np.float32), 2
-    )
-    _clip(whole, params.resized)
+    whole: NDArray[np.float32] = boxes.astype(np.float32)
+    whole *= np.array(params.scale_factor * 2, np.float32)
+    whole = _clip(whole, params.resized)
     whole -= np.array([x, y, x, y], np.float32)
-    moved = whole.copy()
-    _clip(moved, params.window)
-    x0, y0, x1, y1 = moved.T
-    inside = (x0 < width) & (y0 < height) & (x1 > 0) & (y1 > 0)
+    moved = _clip(whole, params.window)
+    # A side at the border or beyond was clipped to it.
+    far = (moved[:, :2] >= params.window[::-1]) | (moved[:, 2:] <= 0)
+    inside = np.asarray(~far.any(1))
     cut = np.asarray((whole != moved).any(1))
     if params.flip:
-        moved[:, 0::2] = width - moved[:, 2::-2]
+        moved[:, 0::2] = params.window[1] - moved[:, 2::-2]
     return JitteredBoxes(moved, inside, cut)
 
 
-def _clip(boxes: NDArray[np.float32], size: tuple[int, int]) -> None:
-    """Clips boxes to an image of ``size`` (height, width), in place."""
-    np.clip(boxes[:, 0::2], 0, size[1], out=boxes[:, 0::2])
-    np.clip(boxes[:, 1::2], 0, size[0], out=boxes[:, 1::2])
+def _clip(
+    boxes: NDArray[np.float32], size: tuple[int, int]
+) -> NDArray[np.float32]:
+    """Clips boxes to an image of ``size`` (height, width)."""
+    most = np.array(size[::-1] * 2, np.float32)
+    clipped: NDArray[np.float32] = np.minimum(np.maximum(boxes, 0), most)
+    return clipped
 
 
 def jitter_points(
@@ -347,28 +246,6 @@ def jitter_points(
     moved -= params.offset[::-1]
     if params.flip:
         moved[..., 0] = params.window[1] - moved[..., 0]
-    return moved
-
-
-def jitter_polygon(
-    points: NDArray[Any], params: JitterParams
-) -> NDArray[np.float64]:
-    """Moves a polygon and keeps it out of the padding.
-
-    Args:
-        points: Vertices ``x, y`` in pixels, shape (V, 2).
-        params: The jitter.
-
-    Returns:
-        Vertices in the output, shape (V', 2) with three at least. What lies
-        beyond the output itself is left to the rasteriser.
-    """
-    moved = jitter_points(points, params)
-    (height, width), (rows, columns) = params.window, params.output
-    if width < columns:
-        moved = clip_polygon(moved, 0, width)
-    if height < rows:
-        moved = clip_polygon(moved, 1, height)
     return moved
 
 

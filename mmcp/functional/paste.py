@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mmcp.functional.jittered_image import JitteredImage
 from mmcp.functional.patches import Patch, boxes_of, tighten
 
 __all__ = [
@@ -101,9 +102,10 @@ def union_of(patches: Sequence[Patch]) -> Patch:
 
 def paste_image(
     destination: NDArray[Any],
-    source: NDArray[Any],
+    source: NDArray[Any] | JitteredImage,
     patches: Sequence[Patch],
     blend_sigma: float = 0.0,
+    out: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
     """Copies the masked pixels of one image onto another.
 
@@ -115,21 +117,32 @@ def paste_image(
     Args:
         destination: Image of shape (H, W) or (H, W, C), any dtype.
         source: Image with the same number of axes and channels; it may have
-            another size, corners at the top left coincide.
+            another size, corners at the top left coincide. Of a jittered
+            image only windows around the objects are made.
         patches: Masks of the objects to paste, inside both images.
         blend_sigma: Standard deviation of the Gaussian in pixels; 0 switches
             blending off. Defaults to 0.0.
+        out: C-contiguous image to write to, of the destination's shape and
+            dtype; it may be the destination. Defaults to None, meaning a new
+            one.
 
     Returns:
-        A new C-contiguous image of the destination's shape and dtype.
+        ``out``, or a new C-contiguous image of the destination's shape and
+        dtype.
 
     Raises:
         ValueError: If the images differ in their channels.
         TypeError: If the source's dtype does not fit into the destination's.
     """
     _check_images(destination, source)
-    out = np.array(destination, order='C')
+    if out is None:
+        out = np.array(destination, order='C')
+    elif out is not destination:
+        np.copyto(out, destination)
     filled = [patch for patch in patches if patch.bitmap.size]
+    if sum(patch.bitmap.size for patch in filled) > np.prod(out.shape[:2]):
+        # Windows that overlap much would cost more than the whole image.
+        source = np.asarray(source)
     if blend_sigma > 0:
         radius = int(np.ceil(3 * blend_sigma))
         limits = tuple(map(min, out.shape[:2], source.shape[:2]))
@@ -142,7 +155,9 @@ def paste_image(
     return out
 
 
-def _check_images(destination: NDArray[Any], source: NDArray[Any]) -> None:
+def _check_images(
+    destination: NDArray[Any], source: NDArray[Any] | JitteredImage
+) -> None:
     if destination.shape[2:] != source.shape[2:]:
         raise ValueError(
             'source and destination need the same channels, but their shapes '
@@ -161,8 +176,7 @@ def _copy_where(
 ) -> None:
     """Copies the pixels under ``mask`` into the view ``out``."""
     if out.dtype.name in _CV2_DTYPES:
-        source = np.ascontiguousarray(source, out.dtype)
-        cv2.copyTo(source, mask, out)
+        cv2.copyTo(source.astype(out.dtype, copy=False), mask, out)
     else:
         where = mask.astype(bool).reshape(mask.shape + (1,) * (out.ndim - 2))
         np.copyto(out, source, casting='same_kind', where=where)
@@ -201,7 +215,7 @@ def _intersect(a: Window, b: Window) -> bool:
 
 def _blend(
     out: NDArray[Any],
-    source: NDArray[Any],
+    source: NDArray[Any] | JitteredImage,
     patches: Sequence[Patch],
     window: Window,
     radius: int,

@@ -5,12 +5,12 @@ in pixels; an object has one part or more.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ['clip_polygon', 'extents_of', 'mean_thickness', 'sound_parts']
+__all__ = ['Outlines', 'clip_polygon', 'measure_outlines', 'sound_parts']
 
 # pycocotools walks along every edge, so absurd coordinates would exhaust
 # time and memory; this many image sizes beyond the border are absurd.
@@ -37,13 +37,13 @@ def sound_parts(
     sound, seen = [], False
     for part in map(_as_numbers, parts):
         if part.size >= 6 and not part.size % 2:
-            points = part.reshape(-1, 2)
-            low, high = points.min(0), points.max(0)
+            x, y = part[0::2], part[1::2]
+            x0, x1, y0, y1 = x.min(), x.max(), y.min(), y.max()
             # A comparison with NaN is false.
-            if low.min() >= -limit and high.max() <= limit:
+            near = -limit <= x0 and -limit <= y0
+            if near and x1 <= limit and y1 <= limit:
                 sound.append(part)
-                inside = (low < (width, height)) & (high > 0)
-                seen |= bool(inside.all())
+                seen |= x0 < width and y0 < height and x1 > 0 and y1 > 0
     return sound if seen else []
 
 
@@ -54,71 +54,76 @@ def _as_numbers(part: Any) -> NDArray[np.float64]:
         return np.zeros(0)
 
 
-def extents_of(
-    objects: Sequence[Sequence[NDArray[np.float64]]],
-) -> NDArray[np.float64]:
-    """Boxes of the outlines of M objects.
+class Outlines(NamedTuple):
+    """Where the outlines of M objects lie and how thick they are.
 
     Args:
-        objects: Parts of each object.
-
-    Returns:
-        Shape (M, 4), ``xyxy``; an object without parts has a box from
-        infinity to minus infinity.
+        extents: Boxes, shape (M, 4), ``xyxy``; from infinity to minus
+            infinity for an object without parts.
+        thickness: Twice the area over the perimeter of the thickest part, in
+            pixels, shape (M,); 0 for an object without parts. A long strip
+            has its width. What is thinner than about a pixel may rasterise to
+            nothing.
     """
-    extents = np.empty((len(objects), 4))
-    extents[:, :2], extents[:, 2:] = np.inf, -np.inf
-    filled = [row for row, parts in enumerate(objects) if len(parts)]
-    if filled:
-        outlines = [np.concatenate(objects[row]) for row in filled]
-        lengths = np.array([len(outline) // 2 for outline in outlines])
-        starts = np.cumsum(lengths) - lengths
-        points = np.concatenate(outlines).reshape(-1, 2)
-        extents[filled, :2] = np.minimum.reduceat(points, starts)
-        extents[filled, 2:] = np.maximum.reduceat(points, starts)
-    return extents
+
+    extents: NDArray[np.float64]
+    thickness: NDArray[np.float64]
+
+    def take(self, rows: Sequence[int]) -> 'Outlines':
+        """Selects objects.
+
+        Args:
+            rows: Which ones.
+
+        Returns:
+            Their outlines.
+        """
+        index = np.array(rows, np.int64)
+        return Outlines(self.extents[index], self.thickness[index])
 
 
-def mean_thickness(
+def measure_outlines(
     objects: Sequence[Sequence[NDArray[np.float64]]],
-) -> NDArray[np.float64]:
-    """Twice the area over the perimeter, of the thickest part.
-
-    A long strip has its width. What is thinner than about a pixel may
-    rasterise to nothing.
+) -> Outlines:
+    """Measures the outlines of objects.
 
     Args:
         objects: Parts of each of M objects.
 
     Returns:
-        Thickness in pixels, shape (M,); 0 for an object without parts.
+        Extents and thickness.
     """
-    flat = [part.reshape(-1, 2) for parts in objects for part in parts]
+    extents = np.empty((len(objects), 4))
+    extents[:, :2], extents[:, 2:] = np.inf, -np.inf
     thickness = np.zeros(len(objects))
-    if flat:
-        counts = [len(parts) for parts in objects]
-        owners = np.repeat(np.arange(len(objects)), counts)
-        np.maximum.at(thickness, owners, _thickness_of_parts(flat))
-    return thickness
+    counts = np.array([len(parts) for parts in objects], np.int64)
+    rows = np.flatnonzero(counts)
+    if len(rows):
+        parts = [part for parts in objects for part in parts]
+        low, high, thick = _measure_parts(parts)
+        firsts = (np.cumsum(counts) - counts)[rows]
+        extents[rows, :2] = np.minimum.reduceat(low, firsts)
+        extents[rows, 2:] = np.maximum.reduceat(high, firsts)
+        thickness[rows] = np.maximum.reduceat(thick, firsts)
+    return Outlines(extents, thickness)
 
 
-def _thickness_of_parts(
+def _measure_parts(
     parts: Sequence[NDArray[np.float64]],
-) -> NDArray[np.float64]:
-    lengths = np.array([len(part) for part in parts])
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Lowest and highest coordinates, shape (P, 2), and thickness, (P,)."""
+    points = np.concatenate(parts).reshape(-1, 2)
+    lengths = np.array([len(part) for part in parts]) // 2
     starts = np.cumsum(lengths) - lengths
-    points = np.concatenate(parts)
     following = np.arange(1, len(points) + 1)
     following[starts + lengths - 1] = starts
-    (x, y), (next_x, next_y) = points.T, points[following].T
-    areas = np.add.reduceat(x * next_y - next_x * y, starts)
-    edges = np.hypot(next_x - x, next_y - y)
-    perimeters = np.add.reduceat(edges, starts)
-    # ``areas`` holds twice the area.
-    thickness: NDArray[np.float64] = np.abs(areas) / np.maximum(
-        perimeters, 1e-9
-    )
-    return thickness
+    after = points[following]
+    sides = np.hypot(*(after - points).T)
+    doubled = points[:, 0] * after[:, 1] - after[:, 0] * points[:, 1]
+    areas = np.abs(np.add.reduceat(doubled, starts))
+    thickness = areas / np.maximum(np.add.reduceat(sides, starts), 1e-9)
+    low = np.minimum.reduceat(points, starts)
+    return low, np.maximum.reduceat(points, starts), thickness
 
 
 def clip_polygon(

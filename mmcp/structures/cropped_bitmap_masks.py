@@ -45,6 +45,7 @@ from mmcp.functional.patches import (
     unpack_patches,
     write_patch,
 )
+from mmcp.functional.polygons import Outlines
 from mmcp.structures.mask_items import (
     Item,
     MaskItems,
@@ -195,6 +196,7 @@ class CroppedBitmapMasks(BitmapMasks):  # type: ignore[misc]
         move_patch: MovePatch,
         height: int,
         width: int,
+        window: tuple[int, int] | None = None,
     ) -> 'CroppedBitmapMasks':
         """Moves the objects onto another canvas; polygons stay polygons.
 
@@ -202,18 +204,31 @@ class CroppedBitmapMasks(BitmapMasks):  # type: ignore[misc]
         the result does not depend on what was looked at before.
 
         Args:
-            move_points: Maps vertices of shape (V, 2), ``x, y``, to vertices
-                of the same shape.
+            move_points: Maps vertices of shape (V, 2), ``x, y``, of all
+                polygons together, to vertices of the same shape.
             move_patch: Maps the tight patch of an object without polygons to
                 one inside the new canvas.
             height: Height of the new canvas.
             width: Width of the new canvas.
+            window: Height and width, from the top left, that polygons are cut
+                to at the right and below. Defaults to None, meaning that they
+                are not cut.
 
         Returns:
             The moved masks.
         """
-        objects = self._now()
-        return self._of(objects.mapped(move_points, move_patch, height, width))
+        return self._of(
+            self._now().mapped(move_points, move_patch, height, width, window)
+        )
+
+    def outlines(self) -> Outlines:
+        """Where polygons lie and how thick they are, without rasterising.
+
+        Returns:
+            Extents and thickness of N objects; what is not polygons has no
+            parts in it.
+        """
+        return self._now().outlines()
 
     def __copy__(self) -> 'CroppedBitmapMasks':
         """A container of its own with the same masks."""

@@ -1,6 +1,7 @@
 """Objects of one image, each kept as it was annotated until seen as pixels."""
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,11 @@ from mmcp.functional.patches import (
     patch_from_polygons,
     patch_from_rle,
     tighten,
+)
+from mmcp.functional.polygons import (
+    Outlines,
+    clip_polygon,
+    measure_outlines,
 )
 from mmcp.structures.polygons import Polygons
 
@@ -55,6 +61,7 @@ class MaskItems:
         self.size = int(height), int(width)
         self.items = [self._checked(item) for item in items]
         self._cache: list[Patch | None] = [None] * len(self.items)
+        self._outlines: Outlines | None = None
 
     @classmethod
     def of_patches(
@@ -115,23 +122,32 @@ class MaskItems:
             return binary(tighten(item))
         if isinstance(item, Polygons):
             return patch_from_polygons(item.parts, *self.size)
-        # Else the bitmap would keep a whole canvas alive.
-        return owned(patch_from_rle(item))
+        return patch_from_rle(item)
 
     def take(self, rows: Sequence[int]) -> 'MaskItems':
         """Selects objects without rasterising them."""
         out = type(self)((), *self.size)
         out.items = [self.items[row] for row in rows]
         out._cache = [self._cache[row] for row in rows]
+        if self._outlines is not None:
+            out._outlines = self._outlines.take(rows)
         return out
 
     def joined(self, others: Iterable['MaskItems']) -> 'MaskItems':
         """Appends the objects of images of the same size."""
         out = self.take(range(len(self)))
+        out._outlines = None
         for other in others:
             out.items += other.items
             out._cache += other._cache
         return out
+
+    def outlines(self) -> Outlines:
+        """Extents and thickness of the polygons; see :class:`Outlines`."""
+        if self._outlines is None:
+            parts = [getattr(item, 'parts', ()) for item in self.items]
+            self._outlines = measure_outlines(parts)
+        return self._outlines
 
     def mapped(
         self,
@@ -139,16 +155,45 @@ class MaskItems:
         move_patch: MovePatch,
         height: int,
         width: int,
+        window: tuple[int, int] | None,
     ) -> 'MaskItems':
         """See :meth:`CroppedBitmapMasks.map_geometry`."""
-        moved: list[Item] = []
+        moved: list[Item] = list(self.items)
+        outlined = []
         for row, item in enumerate(self.items):
             if isinstance(item, Polygons):
-                parts = [move_points(p.reshape(-1, 2)) for p in item.parts]
-                moved.append(Polygons([part.reshape(-1) for part in parts]))
+                outlined.append((row, item.parts))
             else:
-                moved.append(move_patch(self.patch(row)))
-        return type(self)(moved, height, width)
+                moved[row] = move_patch(self.patch(row))
+        flat = [part for _, parts in outlined for part in parts]
+        rest = iter(_move_parts(flat, move_points, window) if flat else ())
+        for row, parts in outlined:
+            moved[row] = Polygons(list(islice(rest, len(parts))))
+        out = type(self)((), height, width)
+        out.items = moved
+        out._cache = [None] * len(moved)
+        return out
+
+
+def _move_parts(
+    parts: Sequence[NDArray[np.float64]],
+    move_points: MovePoints,
+    window: tuple[int, int] | None,
+) -> list[NDArray[np.float64]]:
+    """Moves polygons and cuts them to a window at the top left."""
+    points = move_points(np.concatenate(parts).reshape(-1, 2))
+    ends = np.cumsum([len(part) for part in parts]).tolist()
+    flat = points.reshape(-1)
+    moved = [flat[a:b] for a, b in zip([0, *ends], ends, strict=False)]
+    if window is None:
+        return moved
+    for axis, limit in ((0, window[1]), (1, window[0])):
+        if points[:, axis].max() > limit:
+            moved = [
+                clip_polygon(part.reshape(-1, 2), axis, limit).reshape(-1)
+                for part in moved
+            ]
+    return moved
 
 
 def binary(patch: Patch) -> Patch:

@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 from mmcp.functional.patches import patch_from_polygons, write_patch
 from mmcp.functional.polygons import (
     clip_polygon,
-    extents_of,
-    mean_thickness,
+    measure_outlines,
     sound_parts,
 )
 
@@ -62,18 +61,22 @@ def test_thickness_is_that_of_the_thickest_part():
     flat = np.array([0, 0, 9, 0, 9, 0, 0, 0], float)
     bar = np.array([0, 0, 100, 0, 100, 2, 0, 2], float)
     square = np.array(SQUARE, float)
-    thickness = mean_thickness([[flat], [flat, square], [], [bar], [square]])
-    np.testing.assert_allclose(thickness, [0, 2, 0, 400 / 204, 2])
-    assert mean_thickness([]).shape == (0,)
+    objects = [[flat], [flat, square], [], [bar], [square]]
+    outlines = measure_outlines(objects)
+    np.testing.assert_allclose(outlines.thickness, [0, 2, 0, 400 / 204, 2])
+    assert measure_outlines([]).thickness.shape == (0,)
+    taken = outlines.take([3, 1])
+    np.testing.assert_array_equal(taken.thickness, outlines.thickness[[3, 1]])
+    np.testing.assert_array_equal(taken.extents, outlines.extents[[3, 1]])
 
 
 def test_extents_cover_all_parts():
     parts = [np.array(SQUARE, float), np.array([-2, 9, 1, 1, 0, 3.5])]
-    extents = extents_of([parts[:1], [], parts, parts[1:]])
+    extents = measure_outlines([parts[:1], [], parts, parts[1:]]).extents
     expected = [[0, 0, 4, 4], [np.inf, np.inf, -np.inf, -np.inf],
                 [-2, 0, 4, 9], [-2, 1, 1, 9]]  # fmt: skip
     np.testing.assert_array_equal(extents, expected)
-    assert extents_of([]).shape == (0, 4)
+    assert measure_outlines([]).extents.shape == (0, 4)
 
 
 coordinates = st.integers(-20, 70).map(lambda v: v / 2)

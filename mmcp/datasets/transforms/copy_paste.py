@@ -30,6 +30,7 @@ from mmcp.datasets.transforms.paste_annotations import (
     xyxy,
 )
 from mmcp.datasets.transforms.randomness import rng_of
+from mmcp.functional.jittered_image import JitteredImage
 from mmcp.functional.paste import (
     Cut,
     DropPolicy,
@@ -379,9 +380,10 @@ class CopyPaste(BaseTransform):  # type: ignore[misc]
         boxes = self._move_boxes(below, cut, rows)
         out = dict(destination)
         sigma = self.blend_sigma if self.blend == 'gaussian' else 0.0
-        out['img'] = paste_image(
-            destination['img'], source['img'], patches, sigma
-        )
+        image, fresh = destination['img'], None
+        if isinstance(image, JitteredImage):
+            image = fresh = np.asarray(image)
+        out['img'] = paste_image(image, source['img'], patches, sigma, fresh)
         put_boxes(out, boxes[torch.from_numpy(keep)], pasted.boxes)
         out['gt_bboxes_labels'] = np.concatenate(
             [below.labels[keep], pasted.labels]

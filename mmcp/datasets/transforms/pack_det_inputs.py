@@ -59,7 +59,9 @@ class PackDetInputs(MMDetPackDetInputs):  # type: ignore[misc]
 def _as_inputs(image: NDArray[Any]) -> torch.Tensor:
     if image.ndim == 2:
         image = image[..., None]
-    image = np.ascontiguousarray(image)
+    rows_are_contiguous = image.strides[0] > 0 and image[0].flags.c_contiguous
+    if not rows_are_contiguous:
+        image = np.ascontiguousarray(image)
     if not image.flags.writeable:
         # A tensor can be written to, a cached image must not be.
         image = image.copy()

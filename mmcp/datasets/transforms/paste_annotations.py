@@ -20,7 +20,6 @@ from mmcp.functional.patches import (
     clip_patch,
     patch_from_box,
 )
-from mmcp.functional.polygons import extents_of, mean_thickness
 from mmcp.structures import CroppedBitmapMasks
 
 Results = dict[str, Any]
@@ -214,12 +213,11 @@ def _sure_outlines(
     masks: CroppedBitmapMasks,
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
     """Which masks are outlines inside the image, thick enough for a pixel."""
-    parts = [getattr(item, 'parts', []) for item in masks.items]
-    outlines = extents_of(parts)
-    sure = mean_thickness(parts) >= _SURELY_VISIBLE
-    sure &= (outlines[:, :2] >= 0).all(1)
-    sure &= (outlines[:, 2:] <= (masks.width, masks.height)).all(1)
-    return sure, outlines
+    extents, thickness = masks.outlines()
+    sure: NDArray[np.bool_] = thickness >= _SURELY_VISIBLE
+    sure &= (extents[:, :2] >= 0).all(1)
+    sure &= (extents[:, 2:] <= (masks.width, masks.height)).all(1)
+    return sure, extents
 
 
 def have_pixels(

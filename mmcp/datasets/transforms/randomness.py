@@ -21,7 +21,7 @@ def rng_of(results: dict[str, Any]) -> np.random.Generator:
         results: Results of one image.
 
     Returns:
-        The generator in ``results['sample_rng']``, else a new one by
+        The generator in ``results['sample_rng']``, else that of
         :func:`worker_rng`.
     """
     rng = results.get(SAMPLE_RNG_KEY)
@@ -29,10 +29,10 @@ def rng_of(results: dict[str, Any]) -> np.random.Generator:
 
 
 def worker_rng() -> np.random.Generator:
-    """A generator that follows the global state, which mmengine seeds.
+    """A generator that draws from numpy's global state, which mmengine seeds.
 
     Returns:
-        A new generator, seeded with draws from numpy's global state.
+        A generator around the state itself: its draws move it on.
     """
-    seed = np.random.randint(1 << 32, size=4)  # noqa: NPY002
-    return np.random.default_rng(seed)
+    state = np.random.get_bit_generator()  # type: ignore[attr-defined]
+    return np.random.Generator(state)

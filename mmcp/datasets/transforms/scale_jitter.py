@@ -12,6 +12,7 @@ from mmdet.structures.bbox import BaseBoxes, HorizontalBoxes
 from mmdet.structures.mask import BitmapMasks, PolygonMasks
 from numpy.typing import NDArray
 
+from mmcp.datasets.transforms.postponed_images import are_images_postponed
 from mmcp.datasets.transforms.randomness import rng_of
 from mmcp.functional.jitter import (
     JitteredBoxes,
@@ -19,14 +20,13 @@ from mmcp.functional.jitter import (
     draw_jitter,
     jitter_boxes,
     jitter_homography,
-    jitter_image,
     jitter_patch,
-    jitter_polygon,
+    jitter_points,
     jitter_seg_map,
 )
-from mmcp.functional.polygons import extents_of, mean_thickness
+from mmcp.functional.jittered_image import JitteredImage, jitter_image
 from mmcp.registry import TRANSFORMS
-from mmcp.structures import CroppedBitmapMasks, Polygons
+from mmcp.structures import CroppedBitmapMasks
 
 __all__ = ['ScaleJitter']
 
@@ -199,7 +199,7 @@ class ScaleJitter(BaseTransform):  # type: ignore[misc]
 
     def _move_image(
         self, image: NDArray[Any], params: JitterParams
-    ) -> NDArray[Any]:
+    ) -> NDArray[Any] | JitteredImage:
         value = self.pad_val['img']
         channels = image.shape[2] if image.ndim == 3 else 1
         if np.size(value) not in (1, channels):
@@ -207,6 +207,8 @@ class ScaleJitter(BaseTransform):  # type: ignore[misc]
                 f'pad_val has {np.size(value)} values for the image, but the '
                 f'image has {channels} channels'
             )
+        if are_images_postponed():
+            return JitteredImage(image, params, value)
         return jitter_image(image, params, value)
 
     def _move_objects(self, out: Results, params: JitterParams) -> None:
@@ -362,9 +364,10 @@ def _move_masks(
     masks: CroppedBitmapMasks, params: JitterParams
 ) -> CroppedBitmapMasks:
     return masks.map_geometry(
-        partial(jitter_polygon, params=params),
+        partial(jitter_points, params=params),
         partial(jitter_patch, params=params),
         *params.output,
+        window=params.window,
     )
 
 
@@ -372,19 +375,11 @@ def _visible(
     masks: CroppedBitmapMasks, cut: NDArray[np.bool_], params: JitterParams
 ) -> NDArray[np.bool_]:
     """Which moved masks have a pixel, rasterising only the doubtful ones."""
-    items = masks.items
-    outlined = {
-        row: item.parts
-        for row, item in enumerate(items)
-        if isinstance(item, Polygons)
-    }
-    rows, outlines = np.array(list(outlined), int), list(outlined.values())
+    extents, thickness = masks.outlines()
     height, width = params.window
-    low, high = np.split(extents_of(outlines), 2, axis=1)
-    sure = ~cut[rows] & (mean_thickness(outlines) >= _SURELY_VISIBLE)
-    sure &= ((low >= 0) & (high <= (width, height))).all(1)
-    seen = np.zeros(len(items), bool)
-    seen[rows[sure]] = True
+    seen: NDArray[np.bool_] = ~cut & (thickness >= _SURELY_VISIBLE)
+    seen &= (extents[:, :2] >= 0).all(1)
+    seen &= (extents[:, 2:] <= (width, height)).all(1)
     doubtful = np.flatnonzero(~seen)
     patches = masks.patches(doubtful)
     seen[doubtful] = [patch.bitmap.size > 0 for patch in patches]

@@ -25,7 +25,9 @@ from mmengine.registry import init_default_scope
 from scipy import stats
 
 from mmcp.datasets.transforms import ScaleJitter
+from mmcp.datasets.transforms.postponed_images import postponed_images
 from mmcp.functional.jitter import JitterParams
+from mmcp.functional.jittered_image import JitteredImage
 from mmcp.functional.patches import Patch
 from mmcp.registry import TRANSFORMS
 from mmcp.structures import CroppedBitmapMasks, Polygons
@@ -587,3 +589,42 @@ def test_built_from_a_config_with_a_telling_repr():
         "pad_val={'img': (104, 116, 124), 'seg': 255}, "
         "recompute_bbox='if_cut')"
     )
+
+
+@pytest.mark.parametrize(
+    ('flip', 'extent'), [(False, (20, 30, 60, 40)), (True, (0, 30, 40, 40))]
+)
+def test_a_polygon_beyond_the_image_stays_out_of_the_padding(flip, extent):
+    params = JitterParams((20, 30), (60, 60), 1.0, flip=flip)
+    assert params.window == (40, 60)
+    beyond = Polygons([np.array([10, 15, 35, 15, 35, 25, 10, 25.0])])
+    inside = Polygons([np.array([1, 1, 4, 1, 4, 4.0])])
+    results = dict(
+        img=np.zeros((20, 30, 3), np.uint8),
+        gt_bboxes=np.array([[10, 15, 30, 20], [1, 1, 4, 4]], np.float32),
+        gt_masks=CroppedBitmapMasks([beyond, inside], 20, 30),
+    )
+    masks = ScaleJitter(60).apply(results, params)['gt_masks']
+    first, second = masks.patches()
+    assert first.extent == extent
+    assert first.bitmap.all()
+    alone = CroppedBitmapMasks([inside], 20, 30)
+    alone = dict(results, gt_bboxes=results['gt_bboxes'][1:], gt_masks=alone)
+    (expected,) = ScaleJitter(60).apply(alone, params)['gt_masks'].patches()
+    assert second.extent == expected.extent
+    np.testing.assert_array_equal(second.bitmap, expected.bitmap)
+
+
+def test_an_image_may_be_made_later():
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    params = JitterParams((40, 50), (64, 64), 1.5, (3, 5), True)
+    jitter = ScaleJitter(64, pad_val=7)
+    now = jitter.apply(dict(img=image), params)
+    with postponed_images():
+        later = jitter.apply(dict(img=image), params)
+    assert isinstance(later['img'], JitteredImage)
+    np.testing.assert_array_equal(np.asarray(later.pop('img')), now.pop('img'))
+    assert isinstance(jitter.apply(dict(img=image), params)['img'], np.ndarray)
+    assert later.keys() == now.keys()
+    assert later['pad_shape'] == now['pad_shape'] == (64, 64, 3)

@@ -1,0 +1,174 @@
+"""CopyPasteDataset makes jittered images late, and the same ones."""
+
+import numpy as np
+import pytest
+from mmdet.datasets import BaseDetDataset
+from mmengine.dataset import (
+    ClassBalancedDataset,
+    ConcatDataset,
+    RepeatDataset,
+)
+from mmengine.registry import init_default_scope
+from paste_samples import random_sample
+
+from mmcp.datasets import CopyPasteDataset, copy_paste_dataset
+from mmcp.datasets.sample_index import SampleIndex
+from mmcp.datasets.transforms import ScaleJitter
+from mmcp.functional.jittered_image import JitteredImage
+
+CLASSES = ('cat', 'dog', 'bird', 'horse', 'cow')
+RESULTS = [lambda results: results]
+
+
+@pytest.fixture(autouse=True)
+def scope():
+    init_default_scope('mmdet')
+
+
+def load(results):
+    rng = np.random.default_rng(results['number'])
+    loaded = random_sample(rng, 4, size=(60, 80))
+    smooth = np.linspace(0, 200, 60 * 80).reshape(60, 80, 1)
+    loaded['img'] = (smooth + rng.integers(50)).astype(np.uint8).repeat(3, 2)
+    return loaded
+
+
+class Folder(BaseDetDataset):
+    """Four images with objects."""
+
+    METAINFO = dict(classes=CLASSES)
+
+    def load_data_list(self):
+        return [
+            dict(number=n, instances=[dict(bbox_label=n, ignore_flag=0)])
+            for n in range(4)
+        ]
+
+
+def jitter(**kwargs):
+    return ScaleJitter(size=(96, 64), ratio_range=(0.5, 1.8), **kwargs)
+
+
+def folder(*later):
+    return Folder(pipeline=[load, jitter(), *later])
+
+
+def wrapped(kind):
+    if kind == 'repeat':
+        return RepeatDataset(folder(), 2)
+    if kind == 'balanced':
+        return ClassBalancedDataset(folder(), 0.1)
+    if kind == 'concat':
+        return ConcatDataset([folder(), folder()])
+    return folder()
+
+
+def samples_of(dataset, count=24):
+    return [
+        dataset[SampleIndex(place % len(dataset), place, 3)]
+        for place in range(count)
+    ]
+
+
+def check_alike(late, now):
+    for one, other in zip(late, now, strict=True):
+        assert isinstance(one['img'], np.ndarray)
+        assert one['img'].dtype == np.uint8
+        difference = np.abs(one['img'].astype(int) - other['img'])
+        assert difference.mean() <= 0.5
+        assert difference.max() <= 8
+        masks = one['gt_masks'].to_ndarray()
+        np.testing.assert_array_equal(masks, other['gt_masks'].to_ndarray())
+        assert (one['gt_bboxes'].tensor == other['gt_bboxes'].tensor).all()
+
+
+def at_once(monkeypatch):
+    for name in ('_ends_in_jitter', '_last_is_jitter'):
+        monkeypatch.setattr(copy_paste_dataset, name, lambda _: False)
+
+
+@pytest.fixture
+def windows(monkeypatch):
+    """Windows of sources that were made without the rest."""
+    made = []
+    whole = JitteredImage.__getitem__
+
+    def record(self, window):
+        made.append(window)
+        return whole(self, window)
+
+    monkeypatch.setattr(JitteredImage, '__getitem__', record)
+    return made
+
+
+@pytest.mark.parametrize('kind', ['plain', 'repeat', 'balanced', 'concat'])
+@pytest.mark.parametrize('blend', ['none', 'gaussian'])
+def test_samples_are_the_same(monkeypatch, windows, kind, blend):
+    arguments = dict(pipeline=RESULTS, copy_paste=dict(blend=blend))
+    late = samples_of(CopyPasteDataset(wrapped(kind), **arguments))
+    assert windows
+    windows.clear()
+    at_once(monkeypatch)
+    now = samples_of(CopyPasteDataset(wrapped(kind), **arguments))
+    assert not windows
+    check_alike(late, now)
+
+
+def test_a_jitter_after_the_cache_is_late_too(monkeypatch, windows):
+    def build():
+        return CopyPasteDataset(
+            folder(),
+            Folder(pipeline=[load]),
+            source_pipeline=[jitter()],
+            pipeline=RESULTS,
+            cache=3,
+        )
+
+    late = samples_of(build())
+    assert windows
+    at_once(monkeypatch)
+    check_alike(late, samples_of(build()))
+
+
+def test_what_is_cached_is_not_written_to():
+    dataset = CopyPasteDataset(folder(), pipeline=RESULTS, cache=2)
+    samples_of(dataset, 4)
+    cached = [sample['img'] for sample in dataset._cache.samples]
+    assert all(isinstance(image, JitteredImage) for image in cached)
+    before = [image.image.copy() for image in cached]
+    dataset._cache.reuse = 10**6
+    for sample in samples_of(dataset, 20):
+        sample['img'][...] = 0
+    for image, old in zip(cached, before, strict=True):
+        np.testing.assert_array_equal(image.image, old)
+
+
+def look(results):
+    assert isinstance(results['img'], np.ndarray)
+    return results
+
+
+class Curious(Folder):
+    """Looks at what its pipeline made."""
+
+    def prepare_data(self, idx):
+        return look(super().prepare_data(idx))
+
+
+@pytest.mark.parametrize(
+    'make',
+    [
+        lambda: folder(look),
+        lambda: Folder(pipeline=[load, jitter(), look, jitter()]),
+        lambda: Curious(pipeline=[load, jitter()]),
+        lambda: CopyPasteDataset(folder(), pipeline=[look]),
+    ],
+)
+def test_whoever_looks_in_between_gets_an_array(windows, make):
+    samples_of(CopyPasteDataset(make(), pipeline=[look]))
+    samples_of(CopyPasteDataset(folder(), make(), pipeline=[look]))
+
+
+def test_without_pasting_the_image_is_made_too():
+    dataset = CopyPasteDataset(folder(), pipeline=[look], prob=0.0)
+    assert len(samples_of(dataset)) == 24
