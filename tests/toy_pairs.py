@@ -133,13 +133,15 @@ def make_runner(work_dir, *hooks, model=None, seed=0, **options):
         hooks: Hooks of the runner or their configs.
         model: Config of the model; None for :func:`small_cp2`.
         seed: Seed of the run.
-        options: ``length``, ``epochs`` or ``iterations``, ``masks``; the
-            others are arguments of ``Runner``.
+        options: ``length`` and ``masks`` of the data set or a ``dataset``,
+            ``epochs`` or ``iterations``; the others are arguments of
+            ``Runner``.
 
     Returns:
         The runner.
     """
     data = Pairs(options.pop('length', 12), options.pop('masks', True))
+    data = options.pop('dataset', data)
     iterations = options.pop('iterations', None)
     epochs = options.pop('epochs', 1)
     loop = dict(by_epoch=iterations is None)

@@ -6,6 +6,7 @@ import pytest
 
 from mmcp.datasets.labeled_crops import UNREADABLE, LabeledCrops
 from mmcp.datasets.unlabeled_image_dataset import UnlabeledImageDataset
+from mmcp.functional.decoding import EncodedImage
 
 
 def write(folder, name, image):
@@ -72,7 +73,27 @@ def test_any_shape_gives_a_crop(tmp_path, shape):
     assert (crop == 77).all()
 
 
-def test_large_photos_may_be_decoded_smaller(tmp_path):
+@pytest.mark.parametrize(
+    ('side', 'reduction'), [(600, 8), (511, 4), (256, 4), (200, 2), (127, 1)]
+)
+def test_a_photo_is_decoded_as_small_as_will_do(
+    tmp_path, monkeypatch, side, reduction
+):
+    write(tmp_path, 'a/x.jpg', plain(9, side + 50, side))
+    calls = []
+    decode = EncodedImage.decode
+
+    def spy(image, factor):
+        calls.append(factor)
+        return decode(image, factor)
+
+    monkeypatch.setattr(EncodedImage, 'decode', spy)
+    # The short side becomes 64.
+    LabeledCrops(images_in(tmp_path), size=56)[0]
+    assert calls == [reduction]
+
+
+def test_a_crop_of_a_smaller_photo_is_the_same_part(tmp_path):
     ramp = np.linspace(0, 255, 600, dtype=np.uint8)
     image = np.repeat(np.repeat(ramp[None], 600, 0)[..., None], 3, 2)
     write(tmp_path, 'a/x.jpg', image)

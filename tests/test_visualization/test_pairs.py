@@ -26,7 +26,7 @@ def random_images(count, side=200, seed=0):
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
 def test_every_gray_level_comes_back(dtype):
     levels = torch.arange(256, dtype=dtype).view(1, 16, 16)
-    images = torch.stack([levels, 255 - levels, levels], 1)  # (1, 3, 16, 16)
+    images = torch.stack([levels, 255 - levels, levels.mT], 1)
     normalised = (images - MEAN) / STD
     (image,) = to_images(normalised, MEAN, STD)
     assert image.dtype == np.uint8

@@ -47,7 +47,7 @@ def test_one_colour_means_one_cosine_in_all_pictures():
 
 def test_values_beyond_one_by_rounding_do_not_wrap():
     edge = draw_heat(GRAY, np.full((1, 1), 1.0, np.float32))
-    beyond = draw_heat(GRAY, np.full((1, 1), 1.001, np.float32))
+    beyond = draw_heat(GRAY, np.full((1, 1), 1.01, np.float32))
     assert np.array_equal(edge, beyond)
 
 

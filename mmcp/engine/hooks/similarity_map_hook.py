@@ -19,6 +19,7 @@ from mmcp.engine.pictures import publish
 from mmcp.functional.contrastive import resize_mask
 from mmcp.functional.similarity import foreground_similarity
 from mmcp.registry import DATASETS, HOOKS
+from mmcp.visualization.draw import Image
 from mmcp.visualization.pairs import to_images
 from mmcp.visualization.similarity_maps import (
     SimilarityView,
@@ -108,9 +109,12 @@ class SimilarityMapHook(PeriodicHook):
         Raises:
             UsageError: If the model gives no feature maps.
         """
-        if not is_main_process():
-            return
-        model = unwrap(runner.model)
+        if is_main_process():
+            picture = self._draw(unwrap(runner.model))
+            publish(runner, 'similarity_maps', picture, iteration)
+
+    def _draw(self, model: Any) -> Image:
+        """Draws the maps of a model."""
         seen = preprocess(model, self._batch)
         inputs = seen['inputs']
         masks = seen.get('masks') or {
@@ -131,8 +135,7 @@ class SimilarityMapHook(PeriodicHook):
         colours = normalization(model)
         images = {view: to_images(inputs[view], *colours) for view in _VIEWS}
         views = _views(images, masks, features)
-        picture = draw_similarity_maps(views['query'], views['key'])
-        publish(runner, 'similarity_maps', picture, iteration)
+        return draw_similarity_maps(views['query'], views['key'])
 
     def _samples(self, dataset: Any) -> list[Any]:
         """Makes the pairs from generators of their own."""

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from toy_pairs import make_runner
+from toy_pairs import make_runner, small_cp2
 
 from mmcp.visualization import read_scalars
 
@@ -51,6 +51,24 @@ def test_watching_does_not_change_the_training(tmp_path, folder):
     for name, value in plain.items():
         assert torch.equal(watched[name], value), name
     assert torch.equal(after, generator)
+
+
+@pytest.mark.parametrize('augment', ['worker', 'model'])
+def test_with_the_data_of_a_real_pretraining(tmp_path, folder, augment):
+    dataset = dict(
+        type='mmcp.CopyPastePairDataset',
+        dataset=dict(type='mmcp.UnlabeledImageDataset', sources=str(folder)),
+        size=32,
+        backgrounds='batch',
+        augment=augment,
+    )
+    model = small_cp2(queue_len=12)
+    model['data_preprocessor'] = dict(
+        type='mmcp.CP2DataPreprocessor', backgrounds='batch'
+    )
+    hooks = monitors(folder)
+    trained(tmp_path, *hooks, model=model, dataset=dataset)
+    assert len(list((tmp_path / 'vis').iterdir())) == 4
 
 
 def test_everything_is_written_and_logged(tmp_path, folder):

@@ -1,11 +1,13 @@
 """Heat maps of fixed pairs."""
 
+from types import SimpleNamespace
+
 import cv2
 import numpy as np
 import pytest
 import torch
 from mmengine.dataset import default_collate
-from toy_pairs import MEAN, STD, Pairs, make_runner, small_moco
+from toy_pairs import MEAN, STD, Pairs, make_runner, small_cp2, small_moco
 
 from mmcp.datasets.sample_index import SampleIndex
 from mmcp.engine.config import UsageError
@@ -14,6 +16,8 @@ from mmcp.functional.contrastive import resize_mask
 from mmcp.functional.similarity import foreground_similarity
 from mmcp.registry import DATASETS
 from mmcp.visualization import SimilarityView, draw_similarity_maps
+
+GRAY = np.full((8, 8, 3), 128, np.uint8)
 
 
 def pictures(folder):
@@ -121,13 +125,41 @@ def test_a_resumed_run_draws_the_same_pairs(tmp_path):
     )
 
 
-def test_without_masks_the_whole_view_is_foreground(tmp_path):
+class Unseeded(Pairs):
+    """Draws from the global generator, whatever the index says."""
+
+    def __getitem__(self, index):
+        return super().__getitem__(int(index))
+
+
+def test_pairs_of_a_data_set_without_seeds_are_fixed_too(tmp_path):
+    drawn = []
+    for seed in (1, 2):
+        hook = SimilarityMapHook(dataset=Unseeded())
+        runner = make_runner(tmp_path / str(seed), hook, seed=seed)
+        state = torch.get_rng_state()
+        hook.before_train(
+            SimpleNamespace(train_dataloader=runner.train_dataloader, iter=1)
+        )
+        assert torch.equal(torch.get_rng_state(), state)
+        runner.train()
+        drawn.append(pictures(tmp_path / str(seed)))
+    first, second = (d['similarity_maps_0000003.png'] for d in drawn)
+    assert np.array_equal(first[:-40, :160], second[:-40, :160])
+
+
+def test_without_masks_the_whole_view_is_foreground(tmp_path, monkeypatch):
     hook = SimilarityMapHook(num_images=2)
-    model = None
+    model = small_cp2(dense_weight=0)
     runner = make_runner(tmp_path, hook, model=model, masks=False)
-    runner.model.dense_weight = 0
+    seen = []
+    module = 'mmcp.engine.hooks.similarity_map_hook.draw_similarity_maps'
+    monkeypatch.setattr(module, lambda *views: seen.append(views) or GRAY)
     runner.train()
-    assert len(pictures(tmp_path)) == 2
+    assert len(seen) == 2
+    for views in seen[-1]:
+        assert [view.mask.all() for view in views] == [True, True]
+        assert [view.grid_mask.all() for view in views] == [True, True]
 
 
 def test_a_model_without_maps_is_refused(tmp_path):
