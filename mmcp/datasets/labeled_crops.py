@@ -33,7 +33,8 @@ class LabeledCrops(Dataset[tuple[Tensor, int]]):
         dataset: The images, with `labels=True`.
         size: Side of the crops in pixels. Defaults to 224.
         max_images: At most so many images, evenly spread over the data set,
-            which is sorted by path and so by class. Defaults to None (all).
+            which is sorted by path and so by class. Defaults to None, meaning
+            all.
         classes: Names of the classes. Defaults to None, those of `dataset`.
 
     Raises:

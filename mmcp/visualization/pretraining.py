@@ -58,7 +58,7 @@ def pretraining_panels(
             value), as :func:`read_scalars` returns them.
         embedding: Length D of the features; `1 / sqrt(D)`, the standard
             deviation of features spread evenly over the sphere, is marked.
-            Defaults to None (not known).
+            Defaults to None, meaning not known.
 
     Returns:
         Panels, those without any value left out.
