@@ -107,11 +107,11 @@ def _blend(
     factors = _per_image(torch.where(wanted, factors, 1.0))
     kinds = _per_image(kinds)
     gray = _gray(images)
-    # Of whole gray levels, as the mean of a gray image is.
-    mean = gray.round().mean((2, 3), keepdim=True)
+    mean = gray.mean((2, 3), keepdim=True)
     base = torch.where(kinds == _SATURATION, gray, 0.0)
     base = torch.where(kinds == _CONTRAST, mean, base)
-    return _levels(factors * images + (1 - factors) * base)
+    # Exactly the images where the factor is one.
+    return _levels(torch.lerp(base, images, factors))
 
 
 def shift_hues(images: Tensor, turns: Tensor) -> Tensor:
@@ -184,7 +184,7 @@ def blur_images(images: Tensor, sigmas: Tensor, radius: int) -> Tensor:
     planes = F.conv2d(planes, kernels[:, None, None, :], groups=groups)
     planes = F.pad(planes, (0, 0, radius, radius), 'replicate')
     planes = F.conv2d(planes, kernels[:, None, :, None], groups=groups)
-    return planes.reshape(images.shape).round()
+    return planes.reshape(images.shape).round_()
 
 
 def _kernels(sigmas: Tensor, radius: int) -> Tensor:
@@ -291,7 +291,8 @@ def _gray(images: Tensor) -> Tensor:
 
 
 def _levels(images: Tensor) -> Tensor:
-    return images.clamp(0, 255).round()
+    """Rounds and clips, in place: to be called with new images only."""
+    return images.clamp_(0, 255).round_()
 
 
 def _per_image(values: Tensor) -> Tensor:

@@ -2,13 +2,17 @@
 
 import io
 import os
+import struct
 import tarfile
+import tracemalloc
 import zipfile
+import zlib
 
 import pytest
 from image_files import as_tar, as_zip, build, names_of
 
 from mmcp.datasets import UnreadableImage
+from mmcp.datasets.archive_index import index_tar
 
 CONTENTS = {
     'b/2.jpg': b'two' * 50,
@@ -83,13 +87,54 @@ def test_zip_written_to_a_pipe(tmp_path):
     assert read == [CONTENTS[name] for name in IMAGES]
 
 
-def test_zip_with_zip64_members(tmp_path):
-    with zipfile.ZipFile(tmp_path / 'x.zip', 'w') as archive:
-        with archive.open('a.jpg', 'w', force_zip64=True) as file:
-            file.write(b'wide')
-        archive.writestr('b.jpg', b'narrow')
-    dataset = build(tmp_path, 'x.zip')
-    assert [dataset.read(0), dataset.read(1)] == [b'wide', b'narrow']
+def test_zip_with_numbers_of_64_bits(tmp_path):
+    """Size and place stand in the extra field, as beyond 4 GiB."""
+    local = struct.pack(
+        '<4s5H3L2H',
+        b'PK\3\4',
+        45,
+        0,
+        0,
+        0,
+        0,
+        zlib.crc32(b'wide'),
+        *[4] * 2,
+        5,
+        0,
+    )
+    other = struct.pack('<2HL', 0x7075, 4, 7)
+    wide = struct.pack('<2H3Q', 1, 24, 4, 4, 3)
+    big = 0xFFFFFFFF
+    entry = struct.pack(
+        '<4s6H3L5H2L',
+        *(b'PK\1\2', 45, 45, 0, 0, 0, 0, zlib.crc32(b'wide'), big, big),
+        *(5, len(other + wide), 0, 0, 0, 0, big),
+    )
+    body = b'...' + local + b'a.jpg' + b'wide'
+    central = entry + b'a.jpg' + other + wide
+    end = struct.pack(
+        '<4s4H2LH', b'PK\5\6', 0, 0, 1, 1, len(central), len(body), 0
+    )
+    (tmp_path / 'x.zip').write_bytes(body + central + end)
+    assert zipfile.ZipFile(tmp_path / 'x.zip').read('a.jpg') == b'wide'
+    assert build(tmp_path, 'x.zip').read(0) == b'wide'
+
+
+def test_a_tar_is_searched_without_keeping_its_members(tmp_path):
+    count = 3000
+    contents = {f'{number:04}.jpg': b'x' for number in range(count)}
+    as_tar(tmp_path / 'x.tar', contents)
+    tracemalloc.start()
+    try:
+        index = index_tar(
+            str(tmp_path / 'x.tar'), lambda name: True, lambda found: None
+        )
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(index.names) == count
+    # tarfile itself would keep half a kilobyte of each.
+    assert peak < 250 * count
 
 
 @pytest.mark.parametrize('mode', ['w:gz', 'w:bz2', 'w:xz'])

@@ -282,7 +282,8 @@ def test_autocast_and_gradients_do_not_reach_the_images():
         found = build()(data)['inputs']['query']
     assert found.dtype == torch.float32
     assert torch.equal(found, expected)
-    assert not found.requires_grad
+    followed = data['inputs']['query'].float().requires_grad_()
+    assert not build()(dict(inputs=followed))['inputs'].requires_grad
 
 
 def test_no_buffer_goes_into_checkpoints():
@@ -449,7 +450,7 @@ class Kept(Hook):
         self.losses = []
 
     def after_train_iter(self, runner, batch_idx, data_batch, outputs=None):
-        self.losses.append(float(outputs['loss']))
+        self.losses.append(outputs['loss'].item())
 
 
 @pytest.mark.parametrize('backgrounds', ['dataset', 'batch'])
