@@ -54,8 +54,8 @@ class CP2DataPreprocessor(BaseDataPreprocessor):  # type: ignore[misc]
             Defaults to 'dataset'.
         channels_last: Whether images are laid out channels last, which
             convolutions on GPUs want. Defaults to False.
-        compile: Whether ``torch.compile`` fuses the augmentation. Defaults
-            to False.
+        compile: Whether ``torch.compile`` fuses the augmentation of
+            ``augment='model'``, as a GPU wants. Defaults to False.
         seed: Changes which samples of a batch exchange images. Defaults to
             0.
         non_blocking: Whether copies to the device overlap with other work,
@@ -93,8 +93,9 @@ class CP2DataPreprocessor(BaseDataPreprocessor):  # type: ignore[misc]
             )
         self.backgrounds = backgrounds
         self.seed = seed
-        self.register_buffer('mean', torch.tensor(mean), persistent=False)
-        self.register_buffer('std', torch.tensor(std), persistent=False)
+        for name, values in (('mean', mean), ('std', std)):
+            buffer = torch.tensor(values, dtype=torch.float32)
+            self.register_buffer(name, buffer, persistent=False)
         self._layout = (
             torch.channels_last if channels_last else torch.contiguous_format
         )
@@ -152,12 +153,13 @@ class CP2DataPreprocessor(BaseDataPreprocessor):  # type: ignore[misc]
         """Augments, pastes and normalises pairs."""
         backgrounds = _tensors(data.get('backgrounds') or {})
         masks = _tensors(data.get('masks') or {})
-        self._check_parts(images, masks, backgrounds)
+        views = _tensors(data.get('views') or {})
+        self._check_parts(images, masks, backgrounds, views)
         places = {f'{name}_background': name for name in backgrounds}
         images = images | {
             place: backgrounds[name] for place, name in places.items()
         }
-        images = self._augmented(images, _tensors(data.get('views') or {}))
+        images = self._augmented(images, views)
         masks = self.cast_data(masks)
         if places:
             backgrounds = {
@@ -222,16 +224,14 @@ class CP2DataPreprocessor(BaseDataPreprocessor):  # type: ignore[misc]
         return normalized.contiguous(memory_format=self._layout)
 
     def _check_parts(
-        self, images: Images, masks: Images, backgrounds: Images
+        self,
+        images: Images,
+        masks: Images,
+        backgrounds: Images,
+        views: Images,
     ) -> None:
         """Checks that all parts of a batch belong together."""
-        if backgrounds and self.backgrounds == 'batch':
-            raise ValueError(
-                "the data set sends backgrounds, but backgrounds='batch'; "
-                'give the data set and the data preprocessor the same value'
-            )
-        if backgrounds and not masks:
-            raise ValueError('there are backgrounds, but no masks')
+        self._check_pasting(masks, backgrounds, views)
         for kind, part in (('masks', masks), ('backgrounds', backgrounds)):
             if part and part.keys() != images.keys():
                 raise ValueError(
@@ -250,6 +250,24 @@ class CP2DataPreprocessor(BaseDataPreprocessor):  # type: ignore[misc]
                     f'but is {mask.dtype} of {tuple(mask.shape)} for images '
                     f'of {tuple(image.shape)}'
                 )
+
+    def _check_pasting(
+        self, masks: Images, backgrounds: Images, views: Images
+    ) -> None:
+        """Checks that backgrounds come from where they are expected."""
+        if backgrounds and self.backgrounds == 'batch':
+            raise ValueError(
+                "the data set sends backgrounds, but backgrounds='batch'; "
+                'give the data set and the data preprocessor the same value'
+            )
+        if views and masks and not backgrounds and self.backgrounds != 'batch':
+            raise ValueError(
+                'the images are neither pasted nor come with backgrounds, but '
+                "backgrounds='dataset'; give the data set and the data "
+                'preprocessor the same value'
+            )
+        if backgrounds and not masks:
+            raise ValueError('there are backgrounds, but no masks')
 
 
 def _tensors(part: Any) -> Images:

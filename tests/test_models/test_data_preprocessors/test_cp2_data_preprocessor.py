@@ -339,10 +339,15 @@ def without(data, *keys):
         (
             {},
             lambda data: data | dict(views=dict(query=torch.zeros(4, 8))),
+            'neither pasted nor come with backgrounds',
+        ),
+        (
+            dict(backgrounds='batch'),
+            lambda data: data | dict(views=dict(query=torch.zeros(4, 8))),
             r"images \['key', 'query'\], but views \['query'\]",
         ),
         (
-            {},
+            dict(backgrounds='batch'),
             lambda data: (
                 data
                 | dict(
