@@ -19,12 +19,14 @@ pytestmark = [pytest.mark.dist, pytest.mark.slow]
 def ranks(tmp_path_factory):
     """What both ranks wrote."""
     folder = tmp_path_factory.mktemp('ranks')
+    # This folder's modules, and the package that this process tests.
+    path = os.pathsep.join([str(TESTS), str(TESTS.parent)])
     process = subprocess.Popen(
         [
             sys.executable, '-m', 'torch.distributed.run', '--standalone',
             '--nproc_per_node', '2', str(TESTS / 'cp2_ranks.py'), str(folder),
         ],
-        env=os.environ | dict(OMP_NUM_THREADS='1', PYTHONPATH=str(TESTS)),
+        env=os.environ | dict(OMP_NUM_THREADS='1', PYTHONPATH=path),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
