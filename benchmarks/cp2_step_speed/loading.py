@@ -37,8 +37,8 @@ def measure_loading(
         steps: Steps that count; as many come before.
 
     Returns:
-        For each kind samples per second and the share of time in which the
-        device waited for data.
+        For each kind samples per second, the share of time in which the
+        device waited for data, and the number of files.
     """
     rows = []
     for augment, backgrounds in KINDS:
@@ -72,6 +72,7 @@ def measure_loading(
                 backgrounds=backgrounds,
                 samples_per_second=steps * batch / total,
                 waiting=waited / total,
+                images=len(dataset),
             )
         )
         del stream

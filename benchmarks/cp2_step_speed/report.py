@@ -107,8 +107,9 @@ def _loading(results: Result) -> str:
         ],
     )
     return (
-        f'{setting["images"]} files, {setting["workers"]} workers, '
-        f'{setting["cores"]} cores; the step is "{results["loaded_step"]}". '
+        f'{results["loading"][0]["images"]} files, {setting["workers"]} '
+        f'workers, {setting["cores"]} cores; the step is '
+        f'"{results["loaded_step"]}". '
         'Waiting is the share of time in which the device had nothing to '
         f'do.\n\n{rows}'
     )

@@ -84,7 +84,7 @@ def test_a_small_run_on_a_cpu(tmp_path, capsys):
     assert len(set(kinds)) == 4
     assert all(0 < row['waiting'] < 1 for row in results['loading'])
     assert results['loaded_step'] == names[-1]
-    assert results['setting']['images'] == 6
+    assert {row['images'] for row in results['loading']} == {6}
     assert results['reached'] == []
     report = (tmp_path / 'cp2_step_small.md').read_text()
     assert report in capsys.readouterr().out
