@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.error import URLError
 
 import mmengine
@@ -26,6 +28,8 @@ from mmcp.checkpoints.reader import (
     MapLocation,
     read_checkpoint,
 )
+
+Loader: TypeAlias = 'Callable[[str, MapLocation], dict[str, Any]]'
 
 BACKBONE = 'backbone.'
 
@@ -49,17 +53,46 @@ def use_safe_reader(*, trust: bool = False) -> None:
         trust: Read with ``weights_only=False``, for files whose maker you
             trust. Defaults to False.
     """
-    loaders = _Loaders(trust)
-    for prefixes, loader in (
-        ('', loaders.load_from_local),
-        (('http://', 'https://'), loaders.load_from_http),
-        (('modelzoo://', 'torchvision://'), loaders.load_from_torchvision),
-        (('open-mmlab://', 'openmmlab://'), loaders.load_from_openmmlab),
-        ('mmcls://', loaders.load_from_mmcls),
-        ((r'(\S+\:)?s3://', r'(\S+\:)?petrel://'), loaders.load_from_ceph),
-        ('pavi://', loaders.load_from_pavi),
-    ):
+    for prefixes, loader in _Loaders(trust).by_scheme():
         CheckpointLoader.register_scheme(prefixes, loader=loader, force=True)
+
+
+def load_safely(
+    address: str,
+    map_location: MapLocation = 'cpu',
+    *,
+    trust: bool | None = None,
+) -> dict[str, Any]:
+    """Opens a checkpoint whether or not mmengine uses our reader.
+
+    Args:
+        address: Path, or address in a scheme of :func:`use_safe_reader`.
+        map_location: Where tensors go, see ``torch.load``. Defaults to
+            'cpu'.
+        trust: Whether the file may hold more than data. Defaults to None, as
+            :func:`use_safe_reader` was told, or else not.
+
+    Returns:
+        What the file holds.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        CheckpointError: If it is unsafe, broken or cannot be fetched.
+    """
+    if trust is None:
+        trust = _told_to_trust()
+    # The scheme of local files matches everything; it is the first.
+    for prefixes, loader in reversed(_Loaders(trust).by_scheme()):
+        if any(re.match(prefix, address) for prefix in prefixes):
+            return loader(address, map_location)
+    raise AssertionError('the last scheme matches everything')
+
+
+def _told_to_trust() -> bool:
+    """Whether the reader that mmengine uses is ours and trusts files."""
+    loader = CheckpointLoader._schemes.get('')
+    owner = getattr(loader, '__self__', None)
+    return isinstance(owner, _Loaders) and owner.trust
 
 
 class _Loaders:
@@ -71,6 +104,21 @@ class _Loaders:
 
     def __init__(self, trust: bool) -> None:
         self.trust = trust
+
+    def by_scheme(self) -> list[tuple[tuple[str, ...], Loader]]:
+        """Patterns that addresses begin with, local files first."""
+        return [
+            (('',), self.load_from_local),
+            (('http://', 'https://'), self.load_from_http),
+            (('modelzoo://', 'torchvision://'), self.load_from_torchvision),
+            (('open-mmlab://', 'openmmlab://'), self.load_from_openmmlab),
+            (('mmcls://',), self.load_from_mmcls),
+            (
+                (r'(\S+\:)?s3://', r'(\S+\:)?petrel://'),
+                self.load_from_ceph,
+            ),
+            (('pavi://',), self.load_from_pavi),
+        ]
 
     def load_from_local(
         self, filename: str, map_location: MapLocation = None

@@ -7,6 +7,7 @@ refuses a file, so a hostile file runs code through ``--resume``,
 here has no fallback.
 """
 
+import argparse
 import pickle
 import re
 from collections.abc import Callable
@@ -63,7 +64,8 @@ def read_checkpoint(
 
     Besides tensors and plain containers, the types that mmengine's own
     checkpoints hold are accepted: ``HistoryBuffer``, ``ConfigDict`` and numpy
-    numbers and arrays.
+    numbers and arrays; and ``argparse.Namespace``, in which DINO, PixPro and
+    PyContrast keep their arguments.
 
     Args:
         source: Path of a local file, or an open binary file.
@@ -177,7 +179,8 @@ def _allowed_types() -> list[Any]:
     ]
     dtypes = {type(np.dtype(code)) for code in _NUMBER_CODES}
     history = (_history_method, 'builtins.getattr')
-    types = [HistoryBuffer, ConfigDict, np.ndarray, np.dtype, *dtypes]
+    types = [HistoryBuffer, ConfigDict, argparse.Namespace]
+    types += [np.ndarray, np.dtype, *dtypes]
     return [*types, *functions, history]
 
 

@@ -1,0 +1,243 @@
+"""Guesses why a checkpoint does not fit a model, and what to change."""
+
+import re
+from collections.abc import Callable, Iterable
+
+from mmcp.checkpoints.comparison import Comparison, Shapes
+
+_Blocks = tuple[bool, tuple[int, ...]]
+
+_DEPTHS: dict[_Blocks, int] = {
+    (False, (2, 2, 2, 2)): 18,
+    (False, (3, 4, 6, 3)): 34,
+    (True, (3, 4, 6, 3)): 50,
+    (True, (3, 4, 23, 3)): 101,
+    (True, (3, 8, 36, 3)): 152,
+}
+_VIT = 'patch_embed.projection.weight'
+_PATCH_BIAS = 'patch_embed.projection.bias'
+
+
+def likely_causes(comparison: Comparison) -> list[str]:
+    """Says what probably differs between the file's model and this one.
+
+    Args:
+        comparison: What does not fit.
+
+    Returns:
+        Sentences that say what to change; empty if nothing is recognised.
+    """
+    if comparison.fits:
+        return []
+    rules = _HEAD_RULES if comparison.part == 'head' else _BACKBONE_RULES
+    for rule in rules:
+        cause = rule(comparison.held, comparison.needed)
+        if cause:
+            return [cause]
+    return []
+
+
+def _other_family(held: Shapes, needed: Shapes) -> str | None:
+    kinds = [_family(held), _family(needed)]
+    if kinds[0] == kinds[1]:
+        return None
+    return (
+        f"the file's backbone is a {kinds[0]}, the model's a {kinds[1]}; "
+        'change the type of the backbone'
+    )
+
+
+def _family(shapes: Shapes) -> str:
+    if _VIT in shapes:
+        return 'vision transformer'
+    if 'layer1.0.conv1.weight' in shapes:
+        return 'ResNet'
+    roots = sorted({name.split('.', 1)[0] for name in shapes})
+    return f'network of {", ".join(roots[:4])}'
+
+
+def _other_stem(held: Shapes, needed: Shapes) -> str | None:
+    theirs, ours = _stem(held), _stem(needed)
+    if None in (theirs, ours) or theirs == ours:
+        return None
+    advice = {
+        'one 7x7 convolution': "type='ResNet' with deep_stem=False",
+        'three 3x3 convolutions': "type='ResNetV1c' or deep_stem=True",
+    }
+    change = advice.get(str(theirs), "a checkpoint with the model's stem")
+    return (
+        f"the file's stem is {theirs}, the model's {ours} (DenseCL issue 3); "
+        f'use {change}'
+    )
+
+
+def _stem(shapes: Shapes) -> str | None:
+    if 'stem.0.weight' in shapes:
+        return 'three 3x3 convolutions'
+    if 'conv1.0.weight' in shapes:
+        return "three 3x3 convolutions by timm's names"
+    if 'conv1.weight' in shapes:
+        return 'one 7x7 convolution'
+    return None
+
+
+def _other_depth(held: Shapes, needed: Shapes) -> str | None:
+    theirs, ours = _blocks(held), _blocks(needed)
+    stages = min(len(theirs[1]), len(ours[1]))
+    if not stages or (theirs[0], theirs[1][:stages]) == (
+        ours[0],
+        ours[1][:stages],
+    ):
+        return None
+    depth = _DEPTHS.get(theirs)
+    change = f'set depth={depth}' if depth else 'change depth'
+    return (
+        f"the file's is {_described(theirs)}, the model's {_described(ours)}; "
+        f'{change}'
+    )
+
+
+def _blocks(shapes: Shapes) -> _Blocks:
+    """Whether blocks are bottlenecks, and their number in each stage."""
+    found = {
+        (int(match[1]), int(match[2]))
+        for name in shapes
+        if (match := re.match(r'layer(\d+)\.(\d+)\.conv1\.weight', name))
+    }
+    stages = sorted({stage for stage, _ in found})
+    counts = tuple(sum(s == stage for s, _ in found) for stage in stages)
+    return 'layer1.0.conv3.weight' in shapes, counts
+
+
+def _described(blocks: _Blocks) -> str:
+    kind = 'bottleneck' if blocks[0] else 'basic'
+    known = f' (ResNet-{_DEPTHS[blocks]})' if blocks in _DEPTHS else ''
+    return f'of {", ".join(map(str, blocks[1]))} {kind} blocks{known}'
+
+
+def _other_layers(held: Shapes, needed: Shapes) -> str | None:
+    theirs, ours = _num_layers(held), _num_layers(needed)
+    if theirs == ours:
+        return None
+    return (
+        f"the file's transformer has {theirs} layers, the model's {ours}; set "
+        f'num_layers={theirs}'
+    )
+
+
+def _num_layers(shapes: Shapes) -> int:
+    found = {
+        int(match[1])
+        for name in shapes
+        if (match := re.match(r'layers\.(\d+)\.', name))
+    }
+    return len(found)
+
+
+def _other_transformer(held: Shapes, needed: Shapes) -> str | None:
+    if _VIT not in held or _VIT not in needed:
+        return None
+    theirs, ours = held[_VIT], needed[_VIT]
+    if theirs[0] != ours[0]:
+        return (
+            f"the file's transformer has {theirs[0]} channels, the model's "
+            f'{ours[0]}; set embed_dims={theirs[0]}'
+        )
+    if theirs[2:] != ours[2:]:
+        return (
+            f"the file's patches are of {theirs[2]} pixels, the model's of "
+            f'{ours[2]}; set patch_size={theirs[2]}'
+        )
+    if (_PATCH_BIAS in held) != (_PATCH_BIAS in needed):
+        return (
+            'only one of the two has a bias where patches are embedded; set '
+            f'patch_bias={_PATCH_BIAS in held}'
+        )
+    if 'ln1.weight' in needed and 'ln1.weight' not in held:
+        return 'the file has no final norm; set final_norm=False'
+    return None
+
+
+def _other_norm(held: Shapes, needed: Shapes) -> str | None:
+    theirs, ours = (
+        any(name.endswith('running_mean') for name in shapes)
+        for shapes in (held, needed)
+    )
+    if theirs == ours:
+        return None
+    kinds = {True: 'batch normalisation', False: 'another normalisation'}
+    return (
+        f'the file was trained with {kinds[theirs]} (it has '
+        f'{"" if theirs else "no "}running statistics), the model has '
+        f'{kinds[ours]}; change norm_cfg'
+    )
+
+
+def _other_width(held: Shapes, needed: Shapes) -> str | None:
+    for name in ('conv1.weight', 'stem.0.weight', 'layer1.0.conv1.weight'):
+        if name in held and name in needed and held[name] != needed[name]:
+            return (
+                f'the convolution {name} has {held[name][0]} channels in the '
+                f'file and {needed[name][0]} in the model; change '
+                'stem_channels, base_channels or in_channels'
+            )
+    return None
+
+
+def _other_head(held: Shapes, needed: Shapes) -> str | None:
+    theirs, ours = _head_kind(held), _head_kind(needed)
+    if theirs == ours:
+        return None
+    return (
+        f"the file's decode head is {theirs}, the model's {ours}; change the "
+        "head, or load part='backbone'"
+    )
+
+
+def _head_kind(shapes: Shapes) -> str:
+    roots = {name.split('.', 1)[0] for name in shapes}
+    for marks, kind in (
+        ({'aspp_modules', 'image_pool'}, 'an ASPPHead'),
+        ({'psp_modules', 'fpn_convs'}, 'a UPerHead'),
+        ({'psp_modules'}, 'a PSPHead'),
+        ({'convs', 'conv_cat'}, 'an FCNHead with concat_input=True'),
+        ({'convs'}, 'an FCNHead'),
+    ):
+        if marks <= roots:
+            return kind
+    return f'one of {", ".join(sorted(roots)) or "no tensors"}'
+
+
+def _other_convolutions(held: Shapes, needed: Shapes) -> str | None:
+    for name in needed:
+        if name in held and held[name] != needed[name]:
+            return (
+                f'{name} is {tuple(held[name])} in the file and '
+                f'{tuple(needed[name])} in the model; make channels and '
+                'in_channels of the head those of the pretraining, or load '
+                "part='backbone'"
+            )
+    counts = [
+        len({n.split('.')[1] for n in s if re.match(r'\w+\.\d+\.', n)})
+        for s in (held, needed)
+    ]
+    if counts[0] != counts[1]:
+        return (
+            f'the head in the file has {counts[0]} branches or layers of a '
+            f"kind, the model's {counts[1]}; make dilations or num_convs of "
+            "the head those of the pretraining, or load part='backbone'"
+        )
+    return None
+
+
+_Rule = Callable[[Shapes, Shapes], str | None]
+_BACKBONE_RULES: Iterable[_Rule] = (
+    _other_stem,
+    _other_family,
+    _other_depth,
+    _other_transformer,
+    _other_layers,
+    _other_norm,
+    _other_width,
+)
+_HEAD_RULES: Iterable[_Rule] = (_other_head, _other_norm, _other_convolutions)

@@ -1,0 +1,128 @@
+"""``init_cfg`` of type ``mmcp.Pretrained``."""
+
+from typing import Any
+
+from mmengine.logging import print_log
+from mmengine.model import BaseModule, update_init_info
+from torch import nn
+
+from mmcp.checkpoints.strict import load_weights, parse_part, wanted_parts
+from mmcp.checkpoints.weights import CLASSIFIER, read_weights
+from mmcp.registry import WEIGHT_INITIALIZERS
+
+_OURS = 'mmcp.Pretrained'
+_LATER = ('Pretrained', 'PretrainedInit')
+
+
+@WEIGHT_INITIALIZERS.register_module()
+class Pretrained:
+    """Starts a model from a checkpoint of any known layout, or raises.
+
+    For a backbone, a segmentor, a detector or a model in pretraining of
+    MMSegmentation, MMDetection or this project::
+
+        backbone=dict(type='ResNet', depth=50,
+                      init_cfg=dict(type='mmcp.Pretrained',
+                                    checkpoint='moco_v2_800ep.pth.tar'))
+
+    mmengine's own ``Pretrained`` loads what fits and logs the rest; this type
+    loads all of a part or stops. What it loads is not initialised again. The
+    classifier of a decode head is initialised as the head says.
+
+    Backbones that read their ``init_cfg`` themselves (Swin, PVT) ignore the
+    type: give it to the segmentor or detector there.
+
+    Args:
+        checkpoint: Path, or address in a scheme that mmengine knows.
+        part: ``'backbone'``, ``'backbone+head'`` (for a segmentor, or CP2)
+            or another sum of backbone, head and projector. Defaults to
+            ``'backbone'``.
+        prefix: What the backbone's names begin with, for a file of no known
+            layout. Defaults to None.
+        num_heads: Attention heads of the transformer in the file, where the
+            file is read wrongly in this respect. Defaults to None.
+        trust: Whether the file may run code. Defaults to None, as
+            :func:`use_safe_reader` was told (``--trust-checkpoint``), or else
+            not.
+
+    Raises:
+        ValueError: If ``part`` is unknown.
+    """
+
+    def __init__(
+        self,
+        checkpoint: str,
+        part: str = 'backbone',
+        prefix: str | None = None,
+        num_heads: int | None = None,
+        trust: bool | None = None,
+    ) -> None:
+        parse_part(part)
+        self.checkpoint = checkpoint
+        self.part = part
+        self.prefix = prefix
+        self.num_heads = num_heads
+        self.trust = trust
+
+    def __call__(self, module: nn.Module) -> None:
+        """Loads and marks what was loaded as initialised.
+
+        Args:
+            module: What the ``init_cfg`` belongs to.
+
+        Raises:
+            ValueError: If the module lacks the part, or a later item of its
+                ``init_cfg`` would overwrite it.
+            CheckpointError: If the file is unsafe, broken or unknown, or does
+                not fit.
+        """
+        _check_order(module)
+        weights = read_weights(
+            self.checkpoint,
+            prefix=self.prefix,
+            num_heads=self.num_heads,
+            trust=self.trust,
+        )
+        parts = wanted_parts(module, self.part)
+        for part in parts.values():
+            if isinstance(part, BaseModule) and _has_classifier(part):
+                part.init_weights()
+        report = load_weights(module, weights, self.part)
+        for part in parts.values():
+            _mark_initialised(part)
+        print_log(str(report), logger='current')
+        if hasattr(module, '_params_init_info'):
+            update_init_info(module, f'{_OURS}: {self.checkpoint}')
+
+
+def _check_order(module: nn.Module) -> None:
+    """Refuses items after ours: mmengine would apply them on top."""
+    items: Any = getattr(module, 'init_cfg', None)
+    kinds = [
+        kind if isinstance(kind, str) else getattr(kind, '__name__', '')
+        for kind in (item.get('type') for item in _as_list(items))
+    ]
+    if _OURS not in kinds:
+        return
+    names = kinds[kinds.index(_OURS) + 1 :]
+    later = [name for name in names if name not in _LATER]
+    if later:
+        raise ValueError(
+            f'in the init_cfg of {type(module).__name__}, {", ".join(later)} '
+            f'follows {_OURS} and would overwrite what it loads: put {_OURS} '
+            'last'
+        )
+
+
+def _as_list(items: Any) -> list[Any]:
+    return items if isinstance(items, list) else []
+
+
+def _has_classifier(part: nn.Module) -> bool:
+    return any(CLASSIFIER in n.split('.') for n in part.state_dict())
+
+
+def _mark_initialised(part: nn.Module) -> None:
+    """Keeps mmengine from initialising a part and its children again."""
+    for module in part.modules():
+        module.is_init = True  # type: ignore[assignment]
