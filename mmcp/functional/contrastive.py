@@ -94,7 +94,7 @@ def dense_contrastive_loss(
         temperature: What cosines are divided by, tau_dense in the paper.
         denominator: ``'key'`` or ``'query'``.
         chunk_size: Rows of the matrix made at a time, and made again in the
-            backward pass; for large inputs. Defaults to None (all of them).
+            backward pass; for large inputs. Defaults to None, meaning all.
 
     Returns:
         Mean over the samples that have foreground in both images, shape ().
@@ -148,7 +148,7 @@ def info_nce_loss(
             needed in the backward pass: give a copy of what changes before.
         temperature: What cosines are divided by, tau_ins in the paper.
         weight: Weight of every sample in the mean, shape (N,). Defaults to
-            None (all alike).
+            None, meaning all alike.
 
     Returns:
         Loss, shape (). Zero, with a graph, if all weights are zero.
@@ -207,8 +207,8 @@ def pair_statistics(
         key: Features of the key, shape (N, D, S'), unit norm.
         query_mask: Foreground of the query, bool or 0 and 1, shape (N, S).
         key_mask: Foreground of the key, shape (N, S').
-        chunk_size: Query positions compared at a time. Defaults to None (all
-            of them).
+        chunk_size: Query positions compared at a time. Defaults to None,
+            meaning all.
 
     Returns:
         Accuracy in percent and the two cosines.
@@ -267,8 +267,8 @@ def masked_pool(features: Tensor, mask: Tensor | None = None) -> Tensor:
 
     Args:
         features: Unit-norm features, shape (N, D, S).
-        mask: Foreground, bool or 0 and 1, shape (N, S). Defaults to None
-            (all positions).
+        mask: Foreground, bool or 0 and 1, shape (N, S). Defaults to None,
+            meaning all positions.
 
     Returns:
         Unit-norm features of the foregrounds, shape (N, D), float32 (float64

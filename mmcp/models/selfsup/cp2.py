@@ -61,8 +61,8 @@ class CP2(MomentumContrast):
         dense_warmup: Steps in which the dense weight grows from 0, for a
             trained backbone under a random head. Defaults to 0.
         dense_chunk: Rows of the matrix of pixels against pixels that are made
-            at a time; for inputs of 512 pixels and more. Defaults to None
-            (all of them).
+            at a time; for inputs of 512 pixels and more. Defaults to None,
+            meaning all.
         shuffle_bn: Whether keys are shuffled between GPUs, or between the
             parts of ``bn_splits``. Defaults to True.
         bn_splits: Parts of a batch that batch normalisation treats as if they

@@ -20,8 +20,8 @@ class SegmentationEncoder(BaseModule):  # type: ignore[misc]
     have in its ``EncoderDecoder``; a checkpoint of these fits there. The
     head's classifier ``conv_seg`` and its dropout are taken out, so that no
     parameter stays without gradient. Any head whose forward pass ends in its
-    classifier and gives one map can be used: FCN, ASPP, PSP, UPer, SegFormer,
-    DPT, SETR and others.
+    classifier and gives one map can be used: FCN, ASPP, PSP, UPerNet's,
+    SegFormer's and others.
 
     Args:
         backbone: Config of the backbone.

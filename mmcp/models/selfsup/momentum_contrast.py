@@ -88,7 +88,7 @@ class MomentumContrast(BaseModel):  # type: ignore[misc]
         self.encoder_q = encoder
         self.encoder_k = deepcopy(encoder).requires_grad_(False)
         self.queue = KeyQueue(encoder.out_channels, queue_len)
-        self.momentum = momentum
+        self.momentum = float(momentum)
         self.bn_splits = bn_splits
         self.seed = seed
         self.shuffle_bn = shuffle_bn and has_batch_norm(encoder)
@@ -172,7 +172,7 @@ class MomentumContrast(BaseModel):  # type: ignore[misc]
             Scalars; the sum of those named ``loss_*`` is minimised.
         """
 
-    # Not worth compiling: two fused calls for all parameters, and a schedule
+    # Not worth compiling: one fused call for all parameters, and a schedule
     # may change the number in every step. The copy must not be optimised
     # away, or a compiled backward pass would read the counter after the step.
     @torch.compiler.disable  # type: ignore[untyped-decorator]

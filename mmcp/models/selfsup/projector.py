@@ -11,7 +11,8 @@ class Projector(nn.Module):
 
     Args:
         in_channels: Channels of the features.
-        hidden_channels: Channels between. Defaults to None (``in_channels``).
+        hidden_channels: Channels between. Defaults to None,
+            meaning ``in_channels``.
         out_channels: Channels of the result, D. Defaults to 128.
     """
 
