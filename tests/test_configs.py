@@ -247,7 +247,9 @@ def test_every_type_resolves(stem):
     unknown = [
         f'{key}: {node["type"]}'
         for key, node in dicts_of(config.to_dict())
+        # Kinds of foreground masks are in no registry; test_cp2_configs.py.
         if isinstance(node.get('type'), str)
+        and key != 'mask'
         and not _resolves(node['type'], config.default_scope)
     ]
 

@@ -1,4 +1,4 @@
-"""Building a config's whole model without memory or weights."""
+"""Building a config's whole model without keeping memory or weights."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,9 +23,11 @@ def build_on_meta(config: Config) -> nn.Module:
     with (
         single_process_group(),
         DefaultScope.overwrite_default_scope(scope),
-        torch.device('meta'),
     ):
-        model = MODELS.build(config.model)
+        # MMSegmentation's transformer looks at values while it is built.
+        needs_values = config.model.backbone.type == 'VisionTransformer'
+        with torch.device('cpu' if needs_values else 'meta'):
+            model = MODELS.build(config.model)
     # mmcv's MMSyncBN makes its parameters on the CPU whatever the device.
     return model.to('meta')
 

@@ -10,6 +10,8 @@ TABLE_BEGIN = (
     '<!-- table: begin, made by tools/dev/check_configs.py --write -->'
 )
 TABLE_END = '<!-- table: end -->'
+_AP = ('box AP', 'mask AP')
+_MIOU = ('VOC', 'Cityscapes', 'ADE20K')
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,10 @@ def make_table(entries: list[Entry]) -> str:
         'steps': [_count(e.metadata.get('Iterations')) for e in entries],
         'epochs': [_count(e.metadata.get('Epochs')) for e in entries],
         "paper's row": [_row(e) for e in entries],
-        "paper's box / mask AP": [_numbers(e) for e in entries],
+        "paper's box / mask AP": [_numbers(e, _AP) for e in entries],
+        "paper's mIoU: VOC / Cityscapes / ADE20K": [
+            _numbers(e, _MIOU) for e in entries
+        ],
         'differs from the row in': [
             e.paper.get('differs', '') for e in entries
         ],
@@ -171,9 +176,9 @@ def _row(entry: Entry) -> str:
     return f'{entry.paper["table"]}: {entry.paper["row"]}'
 
 
-def _numbers(entry: Entry) -> str:
-    numbers = entry.paper.get('numbers')
-    return f'{numbers["box AP"]} / {numbers["mask AP"]}' if numbers else ''
+def _numbers(entry: Entry, names: tuple[str, ...]) -> str:
+    numbers = entry.paper.get('numbers', {})
+    return ' / '.join(str(numbers[name]) for name in names if name in numbers)
 
 
 def _ours(entry: Entry) -> str:

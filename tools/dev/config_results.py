@@ -12,9 +12,11 @@ _HEAD = """\
 
 Made by `make test-configs` (`tools/dev/test_configs.py`); do not edit. Each
 leaf is loaded, its whole model is built on the meta device and counted, and a
-reduced copy is trained for two steps and evaluated on a CPU: ResNet channels
-divided by 8, images of 128 px, batch 2, ordinary batch normalisation, four
-random images of which one is empty and one holds a crowd region. The losses
+reduced copy is trained for two steps on a CPU, detectors evaluated: ResNet
+channels divided by 8, images of 128 px, batch 2, ordinary batch normalisation,
+four random images of which one is empty and one holds a crowd region. CP2 and
+MoCo see eight images of noise in batches of 4; their parameters are those of
+both encoders, and mixed precision and compilation are left out. The losses
 show that it runs, nothing more. The hash covers the resolved config and the
 versions of the stack; a config whose hash is unchanged is not run again.
 """

@@ -13,6 +13,7 @@ from typing import Any
 from mmdet.datasets import CocoDataset
 from mmengine.config import Config
 from mmengine.runner import Runner
+from reduce_pretraining import is_pretraining, shrink_pretraining
 from tiny_coco import make_tiny_coco
 
 STEPS = 2
@@ -53,20 +54,11 @@ def reduce_config(config: Config, work_dir: Path) -> Config:
         The small config.
     """
     small = config.copy()
-    _narrow(small.model)
     for node in _dicts(small.model):
         _forget_weights(node)
         _unsync(node)
-    _score_everything(small.model)
-    for key in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        _shrink_loader(small[key])
-        _use_tiny_data(small[key], work_dir / 'data')
-    _make_endless(small.train_dataloader)
-    for key in ('val_evaluator', 'test_evaluator'):
-        small[key].ann_file = str(work_dir / 'data' / 'instances.json')
-    small.train_cfg = dict(
-        type='IterBasedTrainLoop', max_iters=STEPS, val_interval=STEPS
-    )
+    shrink = shrink_pretraining if is_pretraining(small) else _shrink_detector
+    shrink(small, work_dir)
     small.default_hooks.checkpoint.update(interval=-1, save_last=False)
     small.default_hooks.logger.update(interval=1)
     small.randomness = dict(seed=0)
@@ -79,7 +71,7 @@ def reduce_config(config: Config, work_dir: Path) -> Config:
 
 
 def train_reduced(config: Config) -> Steps:
-    """Trains a reduced config for its two steps and evaluates it.
+    """Trains a reduced config for its two steps, and evaluates detectors.
 
     Args:
         config: Result of :func:`reduce_config`.
@@ -117,6 +109,20 @@ def _dicts(node: Any) -> Iterator[dict[str, Any]]:
     elif isinstance(node, (list, tuple)):
         for value in node:
             yield from _dicts(value)
+
+
+def _shrink_detector(small: Config, work_dir: Path) -> None:
+    _narrow(small.model)
+    _score_everything(small.model)
+    for key in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        _shrink_loader(small[key])
+        _use_tiny_data(small[key], work_dir / 'data')
+    _make_endless(small.train_dataloader)
+    for key in ('val_evaluator', 'test_evaluator'):
+        small[key].ann_file = str(work_dir / 'data' / 'instances.json')
+    small.train_cfg = dict(
+        type='IterBasedTrainLoop', max_iters=STEPS, val_interval=STEPS
+    )
 
 
 def _narrow(model: dict[str, Any]) -> None:

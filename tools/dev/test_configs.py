@@ -34,12 +34,11 @@ def main() -> int:
     leaves = {leaf.stem: leaf for leaf in find_leaves(ROOT)}
     known = read_records(args.results)
     records = {s: record for s, record in known.items() if s in leaves}
-    versions = {name: import_module(name).__version__ for name in _STACK}
     chosen = [s for s in leaves if not args.only or s in args.only]
     failed = []
     for number, stem in enumerate(chosen, 1):
         config = Config.fromfile(leaves[stem])
-        digest = config_digest(config.to_dict(), versions)
+        digest = config_digest(config.to_dict(), _versions(config))
         prefix = f'[{number}/{len(chosen)}] {stem}'
         if stem in records and records[stem].digest == digest:
             print(f'{prefix}: done before', flush=True)
@@ -58,6 +57,11 @@ def main() -> int:
         write_records(args.results, records)
     print(f'{len(chosen) - len(failed)} of {len(chosen)} configs run')
     return 1 if failed else 0
+
+
+def _versions(config: Config) -> dict[str, str]:
+    names = {*_STACK, config.default_scope}
+    return {name: import_module(name).__version__ for name in names}
 
 
 def _run(config: Config, digest: str) -> Record:

@@ -1,0 +1,33 @@
+r"""CP2 Quick Tuning of R50 + ASPP: 20 epochs from MoCo v2 of 800 epochs.
+
+mmengine downloads MoCo's weights at the first start. For images of your own
+add --cfg-options train_dataloader.dataset.dataset.sources=FOLDER, and
+model.queue_len=K, K at most half their number, if they are few.
+
+Paper: Table 1, 'CP2 QT r.800'.
+Expected: not measured; the paper has 78.6 / 77.4 / 41.3 mIoU on PASCAL VOC /
+    Cityscapes / ADE20K after fine-tuning.
+Hardware: 8 GPUs with 32 images each; memory and hours not measured.
+Command:
+    bash tools/dist_train.sh \
+        configs/cp2/cp2_r50-aspp_mocov2-800e-pre_8xb32-20e_in1k.py 8
+"""
+
+_base_ = [
+    '../_base_/models/cp2_r50_aspp.py',
+    '../_base_/datasets/in1k_pairs.py',
+    '../_base_/schedules/pretrain_sgd_b256.py',
+    '../_base_/schedules/cosine_20e.py',
+    '../_base_/pretrain_runtime.py',
+]
+
+model = dict(
+    backbone=dict(
+        init_cfg=dict(
+            type='Pretrained',
+            checkpoint='https://dl.fbaipublicfiles.com/moco/moco_checkpoints/'
+            'moco_v2_800ep/moco_v2_800ep_pretrain.pth.tar',
+            prefix='module.encoder_q.',
+        )
+    )
+)
