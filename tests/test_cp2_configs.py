@@ -1,6 +1,7 @@
 """Configs of CP2 and MoCo: the paper's settings, tables and parameters."""
 
 import copy
+import re
 from functools import cache
 from itertools import product
 
@@ -13,8 +14,8 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from reduce_config import reduce_config, train_reduced
 from torch.utils.flop_counter import FlopCounterMode
+from vit_samples import random_transformer
 
-from mmcp.checkpoints import use_safe_reader
 from mmcp.datasets.file_masks import build_mask
 from mmcp.functional.foreground_masks import MASKS as FOREGROUND_MASKS
 
@@ -31,7 +32,7 @@ MODEL_TYPES = {'cp2': 'mmcp.CP2', 'mocov2': 'mmcp.MoCo'}
 PRETRAINING = {
     'mocov2-200e-pre': 'moco_v2_200ep_pretrain.pth.tar',
     'mocov2-800e-pre': 'moco_v2_800ep_pretrain.pth.tar',
-    'dino-pre': 'dino_vits16_mmseg.pth',
+    'dino-pre': 'dino_deitsmall16_pretrain.pth',
 }
 # What makes a leaf differ from the one without the token, and nothing else.
 MASKS = {
@@ -185,6 +186,7 @@ def test_model_is_that_of_the_name(stem):
     weights = model.backbone.get('init_cfg')
     assert (weights is not None) == (name.pretrain is not None)
     if weights is not None:
+        assert weights.type == 'mmcp.Pretrained'
         assert weights.checkpoint.endswith('/' + PRETRAINING[name.pretrain])
 
 
@@ -371,26 +373,68 @@ def _moco_checkpoint(path, resnet):
     return weights
 
 
-def test_quick_tuning_starts_from_every_tensor_of_mocos_file(tmp_path):
-    use_safe_reader()
-    config = load(MAIN)
-    start = config.model.backbone.pop('init_cfg')
-    small = reduce_config(config, tmp_path).model
+def _start(config, folder, write):
+    """A config's model, started from what ``write`` makes.
+
+    It gets a path and the backbone and returns the weights that it wrote.
+    """
+    start = config.backbone.pop('init_cfg')
     with DefaultScope.overwrite_default_scope('mmseg'):
-        source = MODELS.build(copy.deepcopy(small))
-        path = tmp_path / 'moco.pth.tar'
-        weights = _moco_checkpoint(path, source.encoder_q.backbone)
-        start.checkpoint = str(path)
-        small.backbone.init_cfg = start
-        model = MODELS.build(small)
+        backbone = MODELS.build(copy.deepcopy(config)).encoder_q.backbone
+        start.checkpoint = str(folder / 'start.pth')
+        weights = write(folder / 'start.pth', backbone)
+        config.backbone.init_cfg = start
+        model = MODELS.build(config)
     model.init_weights()
+    return model, weights
+
+
+def test_quick_tuning_starts_from_every_tensor_of_mocos_file(tmp_path):
+    config = load(MAIN)
+    start = config.model.backbone.init_cfg
+    small = reduce_config(config, tmp_path).model
+    small.backbone.init_cfg = start
+    model, weights = _start(small, tmp_path, _moco_checkpoint)
 
     for encoder in (model.encoder_q, model.encoder_k):
         found = encoder.backbone.state_dict()
         assert len(found) == len(weights)
         for name, value in found.items():
-            expected = weights[start.prefix + name]
+            expected = weights[f'module.encoder_q.{name}']
             assert torch.equal(value, expected), name
+
+
+def _dino_checkpoint(path, backbone):
+    weights = random_transformer(384, len(backbone.layers), 14, 16, 4 * 384)
+    torch.save(weights, path)
+    return weights
+
+
+TIMM_NAMES = (
+    (r'^ln1\.', 'norm.'),
+    (r'projection', 'proj'),
+    (r'ln(\d)', r'norm\1'),
+    (r'attn\.attn\.in_proj_', 'attn.qkv.'),
+    (r'attn\.attn\.out_proj', 'attn.proj'),
+    (r'ffn\.layers\.0\.0', 'mlp.fc1'),
+    (r'ffn\.layers\.1', 'mlp.fc2'),
+    (r'^layers', 'blocks'),
+)
+
+
+def test_quick_tuning_starts_from_every_tensor_of_dinos_file(tmp_path):
+    config = load('cp2_vits16-fcn_dino-pre_8xb32-20e_in1k').model
+    # The width tells the number of heads, so only the depth is reduced.
+    config.backbone.num_layers = 2
+    model, weights = _start(config, tmp_path, _dino_checkpoint)
+
+    for encoder in (model.encoder_q, model.encoder_k):
+        found = encoder.backbone.state_dict()
+        assert len(found) == len(weights)
+        for name, value in found.items():
+            for ours, theirs in TIMM_NAMES:
+                name = re.sub(ours, theirs, name)
+            assert torch.equal(value, weights[name]), name
 
 
 def _family(stem):

@@ -14,10 +14,9 @@ _base_ = './cp2_r50-aspp_mocov2-800e-pre_8xb32-20e_in1k.py'
 model = dict(
     backbone=dict(
         init_cfg=dict(
-            type='Pretrained',
+            type='mmcp.Pretrained',
             checkpoint='https://dl.fbaipublicfiles.com/moco/moco_checkpoints/'
             'moco_v2_200ep/moco_v2_200ep_pretrain.pth.tar',
-            prefix='module.encoder_q.',
         )
     )
 )

@@ -1,6 +1,6 @@
 r"""CP2 Quick Tuning of R50 + ASPP: 20 epochs from MoCo v2 of 800 epochs.
 
-mmengine downloads MoCo's weights at the first start. For images of your own
+MoCo's weights are downloaded at the first start. For images of your own
 add --cfg-options train_dataloader.dataset.dataset.sources=FOLDER, and
 model.queue_len=K, K at most half their number, if they are few.
 
@@ -24,10 +24,9 @@ _base_ = [
 model = dict(
     backbone=dict(
         init_cfg=dict(
-            type='Pretrained',
+            type='mmcp.Pretrained',
             checkpoint='https://dl.fbaipublicfiles.com/moco/moco_checkpoints/'
             'moco_v2_800ep/moco_v2_800ep_pretrain.pth.tar',
-            prefix='module.encoder_q.',
         )
     )
 )

@@ -20,10 +20,9 @@ _base_ = [
 model = dict(
     backbone=dict(
         init_cfg=dict(
-            type='Pretrained',
+            type='mmcp.Pretrained',
             checkpoint='https://dl.fbaipublicfiles.com/moco/moco_checkpoints/'
             'moco_v2_800ep/moco_v2_800ep_pretrain.pth.tar',
-            prefix='module.encoder_q.',
         )
     )
 )

@@ -1,7 +1,7 @@
 r"""CP2 Quick Tuning of ViT-S/16 + ASPP: 20 epochs from DINO's weights.
 
-The paper starts from MoCo v2 of 300 epochs, whose weights are not public; the
-file here holds DINO's ViT-S/16 under MMSegmentation's names.
+The paper starts from MoCo v2 of 300 epochs, whose weights are not public.
+DINO's are downloaded at the first start.
 
 Paper: Table 1, 'CP2 QT v.300'; differs: DINO's weights.
 Expected: not measured; the paper has 79.5 / 77.6 / 42.2 mIoU on PASCAL VOC /
@@ -23,8 +23,9 @@ _base_ = [
 model = dict(
     backbone=dict(
         init_cfg=dict(
-            type='Pretrained',
-            checkpoint='data/weights/dino_vits16_mmseg.pth',
+            type='mmcp.Pretrained',
+            checkpoint='https://dl.fbaipublicfiles.com/dino/'
+            'dino_deitsmall16_pretrain/dino_deitsmall16_pretrain.pth',
         )
     )
 )
