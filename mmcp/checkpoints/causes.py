@@ -14,6 +14,7 @@ _DEPTHS: dict[_Blocks, int] = {
     (True, (3, 4, 23, 3)): 101,
     (True, (3, 8, 36, 3)): 152,
 }
+_RESNET = re.compile(r'layer\d+\.\d+\.conv\d\.weight')
 _VIT = 'patch_embed.projection.weight'
 _PATCH_BIAS = 'patch_embed.projection.bias'
 
@@ -50,7 +51,7 @@ def _other_family(held: Shapes, needed: Shapes) -> str | None:
 def _family(shapes: Shapes) -> str:
     if _VIT in shapes:
         return 'vision transformer'
-    if 'layer1.0.conv1.weight' in shapes:
+    if any(_RESNET.fullmatch(name) for name in shapes):
         return 'ResNet'
     roots = sorted({name.split('.', 1)[0] for name in shapes})
     return f'network of {", ".join(roots[:4])}'
@@ -102,7 +103,7 @@ def _blocks(shapes: Shapes) -> _Blocks:
     found = {
         (int(match[1]), int(match[2]))
         for name in shapes
-        if (match := re.match(r'layer(\d+)\.(\d+)\.conv1\.weight', name))
+        if (match := re.match(r'layer(\d+)\.(\d+)\.', name))
     }
     stages = sorted({stage for stage, _ in found})
     counts = tuple(sum(s == stage for s, _ in found) for stage in stages)

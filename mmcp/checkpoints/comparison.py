@@ -22,7 +22,8 @@ class Comparison:
 
     Attributes:
         part: The part's name.
-        needed: What the model has there.
+        needed: What the model has there, without counters of batches that
+            the file lacks.
         held: What the file has there.
         missing: Names the file lacks.
         unexpected: Names the model lacks.
@@ -85,6 +86,11 @@ def compare(
     Returns:
         What fits and what does not.
     """
+    needed = {
+        name: value
+        for name, value in needed.items()
+        if name in held or not name.endswith(_OPTIONAL)
+    }
     roots = {name.split('.', 1)[0] for name in needed}
     surplus = [name for name in held if name not in needed]
     unused = [name for name in surplus if _is_later(name, roots)]
@@ -92,11 +98,7 @@ def compare(
         part=part,
         needed={name: value.shape for name, value in needed.items()},
         held={name: value.shape for name, value in held.items()},
-        missing=tuple(
-            name
-            for name in needed
-            if name not in held and not name.endswith(_OPTIONAL)
-        ),
+        missing=tuple(name for name in needed if name not in held),
         unexpected=tuple(
             name
             for name in surplus
