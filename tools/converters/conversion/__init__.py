@@ -1,0 +1,1 @@
+"""Parts of convert_checkpoint.py."""

@@ -1,0 +1,148 @@
+#!/usr/bin/env python
+"""Converts a checkpoint of any known layout for MMSegmentation or MMDetection.
+
+It reads MoCo v1 to v3, DenseCL, PixPro, InfoMin, InsLoc, SimCLR, BYOL, DINO,
+torchvision, MMPreTrain, CP2 as released and as trained there or here, and
+says what it took and what it left out. Features of the source and of the
+converted backbone are compared before anything is written.
+
+    python tools/converters/convert_checkpoint.py \
+        moco_v2_800ep_pretrain.pth.tar checkpoints/moco_v2_800ep.pth
+
+The result is for load_from, or for init_cfg of type Pretrained at the model
+(at its backbone with prefix='backbone.'). init_cfg of type mmcp.Pretrained
+needs no conversion.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from conversion.check import ForwardCheck, check_forward
+from conversion.report import as_json, as_text
+
+from mmcp.checkpoints import load_safely, sort_weights
+from mmcp.checkpoints.export import (
+    TARGETS,
+    export_meta,
+    export_weights,
+    file_hash,
+    fit_positions,
+)
+from mmcp.engine.config import UsageError
+from mmcp.engine.launch import run_tool
+
+
+def parse_args(argv: Sequence[str]) -> argparse.Namespace:
+    """Parses the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        'source', help='checkpoint: a path, or an address such as https://...'
+    )
+    parser.add_argument('out', type=Path, help='file to write')
+    parser.add_argument(
+        '--to',
+        choices=list(TARGETS),
+        default='mmseg',
+        help='mmseg: backbone. and decode_head.; mmdet: backbone.; backbone: '
+        'no prefix (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--part',
+        choices=['backbone', 'backbone+head'],
+        help='what to write (default: all that there is)',
+    )
+    parser.add_argument(
+        '--img-size',
+        type=int,
+        nargs=2,
+        metavar=('HEIGHT', 'WIDTH'),
+        help="resize a transformer's position embedding for images of this "
+        'size; load_from does not resize it',
+    )
+    parser.add_argument(
+        '--prefix',
+        help="what the backbone's names begin with, for an unknown layout",
+    )
+    parser.add_argument(
+        '--num-heads',
+        type=int,
+        help='attention heads, where the file is read wrongly in this respect',
+    )
+    parser.add_argument(
+        '--report', type=Path, help='JSON file for all names, used or not'
+    )
+    parser.add_argument(
+        '--overwrite', action='store_true', help='replace an existing file'
+    )
+    parser.add_argument(
+        '--trust-checkpoint',
+        action='store_true',
+        help='open the checkpoint even if it holds more than data',
+    )
+    parser.add_argument(
+        '--traceback', action='store_true', help='show where an error arose'
+    )
+    return parser.parse_args(argv)
+
+
+def convert(args: argparse.Namespace) -> ForwardCheck:
+    """Converts a checkpoint.
+
+    Args:
+        args: The command line.
+
+    Returns:
+        What the forward check found.
+
+    Raises:
+        CheckpointError: If the source cannot be used.
+        UsageError: If the file to write exists, or an argument does not fit.
+    """
+    if args.out.exists() and not args.overwrite:
+        raise UsageError(f'{args.out} exists; --overwrite replaces it')
+    checkpoint = load_safely(args.source, trust=args.trust_checkpoint)
+    weights = sort_weights(
+        checkpoint, args.source, prefix=args.prefix, num_heads=args.num_heads
+    )
+    try:
+        state = export_weights(weights, args.to, args.part)
+        prefix = TARGETS[args.to]['backbone']
+        check = check_forward(
+            checkpoint,
+            weights,
+            {
+                name.removeprefix(prefix): value
+                for name, value in state.items()
+                if name.startswith(prefix)
+            },
+        )
+        if args.img_size:
+            fit_positions(state, tuple(args.img_size))
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    meta = dict(mmcp=export_meta(weights))
+    torch.save(dict(meta=meta, state_dict=state), args.out)
+    print(as_text(weights, state, check))
+    print(f'{args.out}: sha256 {file_hash(args.out)}')
+    if args.report:
+        args.report.parent.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(as_json(weights, state, check), indent=2)
+        args.report.write_text(f'{text}\n')
+    return check
+
+
+def main(argv: Sequence[str]) -> None:
+    """Converts and says what came of it."""
+    convert(parse_args(argv))
+
+
+if __name__ == '__main__':
+    sys.exit(run_tool(main))
