@@ -8,6 +8,7 @@ is needed.
 from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import WEIGHT_INITIALIZERS as MMENGINE_INITIALIZERS
@@ -48,4 +49,10 @@ WEIGHT_INITIALIZERS = Registry(
     parent=MMENGINE_INITIALIZERS,
     scope='mmcp',
     locations=['mmcp.checkpoints'],
+)
+METRICS = Registry(
+    'metric',
+    parent=MMENGINE_METRICS,
+    scope='mmcp',
+    locations=['mmcp.evaluation'],
 )
