@@ -15,6 +15,9 @@ _DEPTHS: dict[_Blocks, int] = {
     (True, (3, 8, 36, 3)): 152,
 }
 _RESNET = re.compile(r'layer\d+\.\d+\.conv\d\.weight')
+# A layer of MobileNetV2 in MMDetection (and MMPreTrain), MMSegmentation.
+_DEPTHWISE = 'layer1.0.depthwise_conv.conv.weight'
+_INVERTED = 'layer1.0.conv.0.conv.weight'
 _VIT = 'patch_embed.projection.weight'
 _PATCH_BIAS = 'patch_embed.projection.bias'
 
@@ -55,6 +58,19 @@ def _family(shapes: Shapes) -> str:
         return 'ResNet'
     roots = sorted({name.split('.', 1)[0] for name in shapes})
     return f'network of {", ".join(roots[:4])}'
+
+
+def _other_library(held: Shapes, needed: Shapes) -> str | None:
+    theirs, ours = (
+        'MMDetection' if _DEPTHWISE in shapes else 'MMSegmentation'
+        for shapes in (held, needed)
+    )
+    if theirs == ours or _INVERTED not in {**held, **needed}:
+        return None
+    return (
+        f'layers of MobileNetV2 have the names of {theirs} in the file and '
+        f'those of {ours} in the model; take the file for {ours}'
+    )
 
 
 def _other_stem(held: Shapes, needed: Shapes) -> str | None:
@@ -233,6 +249,7 @@ def _other_convolutions(held: Shapes, needed: Shapes) -> str | None:
 
 _Rule = Callable[[Shapes, Shapes], str | None]
 _BACKBONE_RULES: Iterable[_Rule] = (
+    _other_library,
     _other_stem,
     _other_family,
     _other_depth,

@@ -54,7 +54,9 @@ def export_weights(
             f'{target!r}'
         )
     prefixes = TARGETS[target]
-    wanted = list(prefixes if part is None else parse_part(part))
+    wanted = [name for name in prefixes if name != 'neck']
+    if part is not None:
+        wanted = list(parse_part(part))
     for name in wanted:
         if name not in prefixes:
             raise ValueError(f'a file for {target} has no {name}')
@@ -62,7 +64,8 @@ def export_weights(
             raise CheckpointError(
                 f'{weights.source} ({weights.layout.title}) holds no {name}.'
             )
-    if 'head' in wanted and 'neck' not in wanted:
+    # A neck without a decode head is a projector.
+    if 'head' in wanted and weights.head:
         wanted.append('neck')
     return {
         prefixes[name] + key: value.detach().cpu().clone()

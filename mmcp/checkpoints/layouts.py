@@ -46,7 +46,9 @@ class Layout:
             from the backbone by ``HEAD_ROOTS``.
         projector: From the beginnings of the projector's names to ours.
         further: From other beginnings of the backbone's names to its own.
-        pretraining: Whether a decode head's classifier is untrained.
+        pretraining: Whether it is written by a pretraining: a classifier in
+            it is untrained, and the second encoder and the queue are of no
+            use any more.
         plain: Whether the backbone must start as torchvision's or timm's do;
             its prefix alone says too little.
     """
@@ -205,6 +207,7 @@ LAYOUTS = (
         'a backbone alone (torchvision, timm, DINO, SimCLR, BYOL, DenseCL)',
         (),
         backbone='',
+        pretraining=False,
         plain=True,
     ),
 )

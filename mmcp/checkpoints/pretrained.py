@@ -6,6 +6,7 @@ from mmengine.logging import print_log
 from mmengine.model import BaseModule, update_init_info
 from torch import nn
 
+from mmcp.checkpoints.reader import CheckpointError
 from mmcp.checkpoints.strict import load_weights, parse_part, wanted_parts
 from mmcp.checkpoints.weights import CLASSIFIER, read_weights
 from mmcp.registry import WEIGHT_INITIALIZERS
@@ -71,10 +72,10 @@ class Pretrained:
             module: What the ``init_cfg`` belongs to.
 
         Raises:
-            ValueError: If the module lacks the part, or a later item of its
-                ``init_cfg`` would overwrite it.
-            CheckpointError: If the file is unsafe, broken or unknown, or does
-                not fit.
+            FileNotFoundError: If there is no such file.
+            CheckpointError: If the file is unsafe, broken or unknown, does
+                not fit or has parts that the module lacks, or if a later
+                item of the ``init_cfg`` would overwrite it.
         """
         _check_order(module)
         weights = read_weights(
@@ -107,10 +108,10 @@ def _check_order(module: nn.Module) -> None:
     names = kinds[kinds.index(_OURS) + 1 :]
     later = [name for name in names if name not in _LATER]
     if later:
-        raise ValueError(
-            f'in the init_cfg of {type(module).__name__}, {", ".join(later)} '
+        raise CheckpointError(
+            f'In the init_cfg of {type(module).__name__}, {", ".join(later)} '
             f'follows {_OURS} and would overwrite what it loads: put {_OURS} '
-            'last'
+            'last.'
         )
 
 

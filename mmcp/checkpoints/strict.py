@@ -130,8 +130,9 @@ def load_weights(
         What was loaded.
 
     Raises:
-        ValueError: If the model has no such part.
-        MismatchError: If anything does not fit.
+        ValueError: If ``part`` is unknown.
+        MismatchError: If the model has no such part, or anything does not
+            fit.
     """
     modules = wanted_parts(model, part)
     resized = ''
@@ -173,17 +174,18 @@ def wanted_parts(model: nn.Module, part: str) -> dict[str, nn.Module]:
         neck has weights.
 
     Raises:
-        ValueError: If the model lacks a part.
+        ValueError: If ``part`` is unknown.
+        MismatchError: If the model lacks a part.
     """
     found = find_parts(model)
     wanted = list(parse_part(part))
     lacking = [name for name in wanted if name not in found]
     if lacking:
-        raise ValueError(
+        raise MismatchError(
             f'{type(model).__name__} has no {" or ".join(lacking)} to load '
             f'(part={part!r}). Parts beside the backbone are loaded at the '
             'level of the segmentor: give init_cfg to the model, not to its '
-            'backbone. A detector has no decode head'
+            'backbone. A detector has no decode head.'
         )
     if 'head' in wanted and 'neck' in found and found['neck'].state_dict():
         wanted.append('neck')

@@ -191,7 +191,7 @@ def test_a_detector_has_no_head_of_cp2(tmp_path, cp2_file):
     cfg = Config.fromfile(write_detector(tmp_path, tmp_path / 'coco'))
     with DefaultScope.overwrite_default_scope('mmdet'):
         model = MODELS.build(cfg.model)
-    with pytest.raises(ValueError, match='MaskRCNN has no head to load'):
+    with pytest.raises(MismatchError, match='MaskRCNN has no head to load'):
         Pretrained(cp2_file, 'backbone+head')(model)
 
 
@@ -290,7 +290,9 @@ def test_items_that_would_overwrite_are_refused(cp2_file):
     ours = dict(type='mmcp.Pretrained', checkpoint=cp2_file)
     kaiming = dict(type='Kaiming', layer='Conv2d')
     model = MODELS.build(resnet_config(init_cfg=[ours, kaiming]))
-    with pytest.raises(ValueError, match='Kaiming follows mmcp.Pretrained'):
+    with pytest.raises(
+        CheckpointError, match='Kaiming follows mmcp.Pretrained'
+    ):
         model.init_weights()
 
     model = MODELS.build(resnet_config(init_cfg=[kaiming, ours]))

@@ -116,7 +116,7 @@ def test_names_of_parts():
 def test_a_model_without_the_part():
     weights = sort_weights(mmcp_cp2(random_resnet()), 'x')
     model = build(resnet_config())
-    with pytest.raises(ValueError, match='ResNet has no head to load'):
+    with pytest.raises(MismatchError, match='ResNet has no head to load'):
         load_weights(model, weights, 'backbone+head')
 
 
@@ -286,6 +286,15 @@ def test_mobilenet_without_its_last_layer():
         assert report.comparisons[0].unused == tuple(tail)
         loaded = model.state_dict()
         assert all(torch.equal(loaded[name], state[name]) for name in state)
+
+
+def test_mobilenet_of_the_other_library():
+    options = dict(widen_factor=0.1)
+    file = build(dict(type='mmseg.MobileNetV2', **options)).state_dict()
+    model = build(dict(type='mmdet.MobileNetV2', **options))
+    message = refusal(model, sort_weights(file, 'x'))
+    assert 'have the names of MMSegmentation in the file' in message
+    assert message.endswith('take the file for MMDetection.')
 
 
 def test_a_head_of_another_kind():

@@ -1,6 +1,6 @@
 """Checks converted weights by what they compute."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,10 +90,8 @@ def check_forward(
     model.eval()
     with torch.no_grad():
         found = model(images)
-    difference = max(
-        float((a - b).abs().max() / b.abs().max().clamp(min=1e-12))
-        for a, b in zip(found, expected, strict=True)
-    )
+    difference = _difference(found, expected)
+    # It is not NaN, either.
     if not difference <= TOLERANCE:
         raise CheckpointError(
             f'{weights.source}: {title} with the converted weights gives '
@@ -102,6 +100,14 @@ def check_forward(
             f'({weights.layout.title}); nothing was written.'
         )
     return ForwardCheck(title, difference)
+
+
+def _difference(found: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
+    differences = [
+        (a - b).abs().max() / b.abs().max().clamp(min=1e-12)
+        for a, b in zip(found, expected, strict=True)
+    ]
+    return float(torch.stack(differences).max())
 
 
 _Pair = tuple[nn.Module, str, Tensor, list[Tensor]]

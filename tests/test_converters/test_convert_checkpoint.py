@@ -1,0 +1,298 @@
+"""Tests of converting checkpoints, by what the results compute."""
+
+import json
+
+import pytest
+import torch
+from checkpoint_layouts import (
+    RESNET_ROWS,
+    VIT_ROWS,
+    fcn_config,
+    fcn_head,
+    mmcp_cp2,
+    mmpretrain_simclr,
+    moco_v2,
+    random_resnet,
+    resnet_config,
+    under,
+    vit,
+    vit_config,
+)
+from conversion.check import check_forward
+from conversion.reference import resnet_features, vit_features
+from convert_checkpoint import main, parse_args
+from mmengine.registry import DefaultScope
+from mmengine.runner import load_checkpoint
+from payload import write_hostile
+
+from mmcp.checkpoints import (
+    CheckpointError,
+    UnsafeCheckpointError,
+    read_checkpoint,
+    sort_weights,
+)
+from mmcp.engine.config import UsageError
+from mmcp.engine.launch import run_tool
+from mmcp.registry import MODELS
+
+ROWS = [pytest.param(*row, id=name) for name, row in RESNET_ROWS.items()]
+VIT_CASES = [pytest.param(*row, id=name) for name, row in VIT_ROWS.items()]
+IMAGES = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture
+def convert(tmp_path):
+    """Converts a content; returns what was written."""
+
+    def run(content, *options):
+        torch.save(content, tmp_path / 'source.pth')
+        out = tmp_path / 'sub' / 'out.pth'
+        words = [tmp_path / 'source.pth', out, '--overwrite', *options]
+        main([str(word) for word in words])
+        return read_checkpoint(out)
+
+    return run
+
+
+def built(config):
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        return MODELS.build(config)
+
+
+def features(model, images):
+    # MMSegmentation's eval() returns None.
+    model.eval()
+    with torch.no_grad():
+        return model(images)
+
+
+@pytest.mark.parametrize(('build', 'layout', 'head', 'projector'), ROWS)
+def test_convolutional_rows(
+    convert, tmp_path, capsys, build, layout, head, projector
+):
+    backbone = random_resnet()
+    content = convert(build(backbone))
+    state = content['state_dict']
+    assert 'ResNet-18 gives the features of the source' in (
+        capsys.readouterr().out
+    )
+    assert content['meta']['mmcp'] == dict(source='source.pth', layout=layout)
+    roots = {name.split('.')[0] for name in state}
+    assert roots == ({'backbone', 'decode_head'} if head else {'backbone'})
+    if head:
+        theirs = under('decode_head.', fcn_head())
+        found = {n: v for n, v in state.items() if n in theirs}
+        assert set(found) == set(theirs)
+        assert all(torch.equal(found[n], theirs[n]) for n in theirs)
+    model = built(
+        dict(
+            type='EncoderDecoder',
+            backbone=resnet_config(),
+            decode_head=fcn_config(),
+            test_cfg=dict(mode='whole'),
+        )
+    )
+    load_checkpoint(model, str(tmp_path / 'sub' / 'out.pth'))
+    expected = resnet_features(backbone.__getitem__, set(backbone), IMAGES)
+    found = features(model.backbone, IMAGES)
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(('build', 'layout', 'sine', 'heads'), VIT_CASES)
+@pytest.mark.parametrize('norm', [True, False])
+def test_transformer_rows(
+    convert, tmp_path, capsys, build, layout, sine, heads, norm
+):
+    backbone = vit(sine=sine, norm=norm)
+    content = convert(
+        build(backbone), '--to', 'backbone', '--part', 'backbone'
+    )
+    assert f'1 layers and {heads} heads gives' in capsys.readouterr().out
+    assert content['meta']['mmcp']['num_heads'] == heads
+    model = built(vit_config(heads, final_norm=norm))
+    model.load_state_dict(content['state_dict'])
+    images = IMAGES[:, :, :12, :12]
+    expected = vit_features(backbone.__getitem__, set(backbone), images, heads)
+    found = features(model, images)
+    torch.testing.assert_close(found[0], expected[0], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ('target', 'part', 'roots'),
+    [
+        ('mmseg', None, {'backbone', 'decode_head'}),
+        ('mmseg', 'backbone', {'backbone'}),
+        ('mmdet', None, {'backbone'}),
+        (
+            'backbone',
+            None,
+            {f'layer{i}' for i in range(1, 5)} | {'conv1', 'bn1'},
+        ),
+    ],
+)
+def test_targets(convert, target, part, roots):
+    options = ['--part', part] if part else []
+    content = convert(mmcp_cp2(random_resnet()), '--to', target, *options)
+    assert {n.split('.')[0] for n in content['state_dict']} == roots
+
+
+def test_what_is_written_is_read_again(convert):
+    content = convert(mmcp_cp2(vit()))
+    weights = sort_weights(content, 'x')
+    assert weights.layout.name == 'openmmlab'
+    assert weights.num_heads == 6
+    first = sort_weights(mmcp_cp2(vit()), 'x')
+    for part in ('backbone', 'head'):
+        assert set(weights.part(part)) == set(first.part(part))
+
+
+def test_positions_are_resized_on_request(convert):
+    content = convert(vit(), '--img-size', 16, 24)
+    assert content['state_dict']['backbone.pos_embed'].shape == (1, 25, 384)
+    model = built(vit_config(img_size=(16, 24)))
+    theirs = model.resize_pos_embed(
+        vit()['pos_embed'], (4, 6), (3, 3), 'bicubic'
+    )
+    found = content['state_dict']['backbone.pos_embed']
+    torch.testing.assert_close(found, theirs)
+
+
+def test_report_names_every_tensor(convert, tmp_path, capsys):
+    content = moco_v2(random_resnet())
+    written = convert(content, '--report', tmp_path / 'r' / 'report.json')
+    report = json.loads((tmp_path / 'r' / 'report.json').read_text())
+    assert report['layout'] == 'moco'
+    assert set(report['written']) == set(written['state_dict'])
+    projector = 4
+    left = len(report['left_out']) + len(report['origin']) + projector
+    assert left == len(content['state_dict'])
+    assert report['origin']['bn1.bias'] == 'module.encoder_q.bn1.bias'
+    assert report['forward_check']['model'] == 'ResNet-18'
+    assert 0 <= report['forward_check']['relative_difference'] < 1e-4
+    said = capsys.readouterr().out
+    assert 'source.pth: MoCo v1 or v2 (facebookresearch/moco)' in said
+    assert f'backbone: {len(report["origin"])} tensors, written' in said
+    assert 'projector: 4 tensors, left out' in said
+    assert 'queue: 2 tensors, left out' in said
+    assert 'out.pth: sha256 ' in said
+
+
+def test_the_check_sees_exchanged_tensors():
+    content = mmpretrain_simclr(random_resnet())
+    weights = sort_weights(content, 'x')
+    backbone = dict(weights.backbone)
+    first, second = 'layer1.0.bn1.weight', 'layer1.1.bn1.weight'
+    backbone[first], backbone[second] = backbone[second], backbone[first]
+    with pytest.raises(CheckpointError, match='gives other features'):
+        check_forward(content, weights, backbone)
+
+    content = vit()
+    weights = sort_weights(content, 'x')
+    backbone = dict(weights.backbone)
+    first, second = 'layers.0.ln1.bias', 'layers.0.ln2.bias'
+    backbone[first], backbone[second] = backbone[second], backbone[first]
+    with pytest.raises(CheckpointError, match='gives other features'):
+        check_forward(content, weights, backbone)
+
+
+def test_the_check_sees_missing_tensors():
+    content = dict(random_resnet())
+    weights = sort_weights(content, 'x')
+    backbone = dict(weights.backbone)
+    del backbone['layer4.1.bn2.running_var']
+    with pytest.raises(CheckpointError, match='gives other features'):
+        check_forward(content, weights, backbone)
+
+
+def test_the_check_sees_what_is_not_finite():
+    content = dict(random_resnet())
+    content['layer2.0.bn1.weight'] *= float('nan')
+    weights = sort_weights(content, 'x')
+    with pytest.raises(CheckpointError, match='relative difference nan'):
+        check_forward(content, weights, weights.backbone)
+
+
+def test_bottlenecks_are_checked(convert, capsys):
+    config = resnet_config(depth=50, base_channels=2)
+    state = built(config).state_dict()
+    generator = torch.Generator().manual_seed(0)
+    state = {
+        name: value + torch.rand(value.shape, generator=generator) / 50
+        if value.is_floating_point()
+        else value
+        for name, value in state.items()
+    }
+    content = convert(moco_v2(state), '--to', 'backbone')
+    assert 'ResNet-50 gives the features' in capsys.readouterr().out
+    model = built(config)
+    model.load_state_dict(content['state_dict'])
+    found = features(model, IMAGES)
+    expected = resnet_features(state.__getitem__, set(state), IMAGES)
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3)
+
+
+def test_other_backbones_are_converted_unchecked(convert, capsys):
+    config = dict(type='mmseg.MobileNetV2', widen_factor=0.1)
+    state = built(config).state_dict()
+    content = convert(dict(state_dict=state))
+    assert 'forward check: not made' in capsys.readouterr().out
+    assert set(content['state_dict']) == {f'backbone.{n}' for n in state}
+
+
+def test_a_prefix_can_be_given(convert):
+    state = under('net.trunk.', random_resnet())
+    content = convert(state, '--prefix', 'net.trunk.')
+    assert set(content['state_dict']) == {
+        f'backbone.{name}' for name in random_resnet()
+    }
+
+
+def test_heads_can_be_given(convert):
+    content = convert(vit(), '--num-heads', 12)
+    assert content['meta']['mmcp']['num_heads'] == 12
+
+
+def test_mistakes_end_in_one_line(tmp_path, capsys):
+    source, out = tmp_path / 'source.pth', tmp_path / 'out.pth'
+    torch.save(moco_v2(random_resnet()), source)
+
+    def refused(*options):
+        words = [str(word) for word in (source, out, *options)]
+        assert run_tool(main, words) == 1
+        assert not out.exists()
+        return capsys.readouterr().err
+
+    assert 'holds no head' in refused('--part', 'backbone+head')
+    said = refused('--to', 'mmdet', '--part', 'backbone+head')
+    assert 'a file for mmdet has no head' in said
+    assert 'no position embedding' in refused('--img-size', 16, 16)
+    assert "begin with 'x.'" in refused('--prefix', 'x.')
+    torch.save(vit(), source)
+    assert 'no whole number of patches' in refused('--img-size', 16, 15)
+    source.write_bytes(source.read_bytes()[:3000])
+    assert 'cut short' in refused()
+    out.write_text('mine')
+    words = [str(tmp_path / 'source.pth'), str(out)]
+    with pytest.raises(UsageError, match='--overwrite replaces it'):
+        main(words)
+    assert out.read_text() == 'mine'
+
+
+def test_a_payload_does_not_run(tmp_path):
+    marker, out = tmp_path / 'marker', tmp_path / 'out.pth'
+    path = write_hostile(
+        tmp_path / 'bad.pth', marker, state_dict=random_resnet()
+    )
+    with pytest.raises(UnsafeCheckpointError):
+        main([str(path), str(out)])
+    assert not marker.exists()
+    assert not out.exists()
+    main([str(path), str(out), '--trust-checkpoint'])
+    assert marker.is_dir()
+
+
+def test_defaults():
+    args = parse_args(['a.pth', 'b.pth'])
+    assert (args.to, args.part, args.img_size) == ('mmseg', None, None)

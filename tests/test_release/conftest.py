@@ -1,0 +1,6 @@
+"""Makes the release tools importable, as they are when run."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2] / 'tools' / 'release'))

@@ -1,0 +1,1 @@
+"""Parts of publish_model.py."""
