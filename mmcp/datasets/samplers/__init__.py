@@ -2,5 +2,12 @@
 
 from mmcp.datasets.samplers.epoch_sampler import EpochSampler
 from mmcp.datasets.samplers.infinite_sampler import InfiniteSampler
+from mmcp.datasets.samplers.multi_source_sampler import MultiSourceSampler
+from mmcp.datasets.samplers.repeat_factor_sampler import RepeatFactorSampler
 
-__all__ = ['EpochSampler', 'InfiniteSampler']
+__all__ = [
+    'EpochSampler',
+    'InfiniteSampler',
+    'MultiSourceSampler',
+    'RepeatFactorSampler',
+]
