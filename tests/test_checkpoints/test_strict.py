@@ -4,54 +4,21 @@ import pytest
 import torch
 from checkpoint_layouts import (
     dino_backbone,
-    fcn_config,
     mmcp_cp2,
     mmcp_moco,
-    moco_v2,
     moco_v3,
     random_resnet,
     resnet_config,
-    segmentor,
     torchvision,
     under,
     vit,
     vit_config,
 )
+from checkpoint_models import build, encoder_decoder, refusal
 from cp2_models import cp2, resnet
-from mmengine.registry import DefaultScope
-from torch import nn
 
 from mmcp.checkpoints import MismatchError, load_weights, sort_weights
-from mmcp.checkpoints.causes import likely_causes
-from mmcp.checkpoints.comparison import compare
 from mmcp.checkpoints.strict import find_parts, parse_part
-from mmcp.registry import MODELS
-
-
-def build(config):
-    with DefaultScope.overwrite_default_scope('mmseg'):
-        return MODELS.build(config)
-
-
-def encoder_decoder(backbone=None, **head):
-    return build(
-        dict(
-            type='EncoderDecoder',
-            backbone=backbone or resnet_config(),
-            decode_head=fcn_config(**head),
-            test_cfg=dict(mode='whole'),
-        )
-    )
-
-
-def refusal(model, weights, part='backbone'):
-    """The message of a refusal, after which the model is as it was."""
-    before = {k: v.clone() for k, v in model.state_dict().items()}
-    with pytest.raises(MismatchError) as caught:
-        load_weights(model, weights, part)
-    after = model.state_dict()
-    assert all(torch.equal(after[name], before[name]) for name in before)
-    return str(caught.value)
 
 
 def test_backbone_and_head_of_a_segmentor():
@@ -127,40 +94,6 @@ def test_a_file_without_the_part():
     assert message.endswith("Load part='backbone' alone.")
 
 
-CAUSES = {
-    'deep stem': (
-        dict(type='mmseg.ResNetV1c'),
-        "one 7x7 convolution, the model's three 3x3 convolutions (DenseCL "
-        "issue 3); use type='ResNet' with deep_stem=False",
-    ),
-    'depth': (dict(depth=34), '(ResNet-34); set depth=18'),
-    'bottleneck': (dict(depth=50), '(ResNet-50); set depth=18'),
-    'width': (
-        dict(base_channels=8),
-        'layer1.0.conv1.weight has 4 channels in the file and 8 in the model',
-    ),
-    'stem width': (
-        dict(stem_channels=16),
-        'conv1.weight has 8 channels in the file and 16 in the model',
-    ),
-    'norm': (
-        dict(norm_cfg=dict(type='GN', num_groups=2)),
-        'was trained with batch normalisation (it has running statistics)',
-    ),
-}
-
-
-@pytest.mark.parametrize(('options', 'cause'), CAUSES.values(), ids=CAUSES)
-def test_likely_causes(options, cause):
-    weights = sort_weights(moco_v2(random_resnet()), 'moco.pth')
-    message = refusal(build(resnet_config(**options)), weights)
-    first, *_, last = message.split('\n')
-    assert first.startswith('moco.pth, read as MoCo v1 or v2')
-    assert 'nothing was loaded' in first
-    assert last.startswith('Likely cause: ')
-    assert cause in last
-
-
 def test_every_kind_of_problem_is_listed():
     backbone = random_resnet()
     del backbone['layer1.0.conv1.weight']
@@ -176,35 +109,6 @@ def test_every_kind_of_problem_is_listed():
         '  backbone: 1 of another shape: layer3.1.bn2.bias ((3,) in the file, '
         '(16,) in the model)',
     ]
-
-
-def test_the_other_stem_the_other_way():
-    deep = build(resnet_config(type='mmseg.ResNetV1c')).state_dict()
-    message = refusal(build(resnet_config()), sort_weights(deep, 'x'))
-    assert "use type='ResNetV1c' or deep_stem=True" in message
-
-
-def test_a_transformer_for_a_convolutional_model():
-    message = refusal(build(resnet_config()), sort_weights(vit(), 'x'))
-    assert "is a vision transformer, the model's a ResNet" in message
-
-
-VIT_CAUSES = {
-    'channels': (dict(embed_dims=192), 'set embed_dims=384'),
-    'patch': (dict(patch_size=6), 'set patch_size=4'),
-    'bias': (dict(patch_bias=False), 'set patch_bias=True'),
-    'layers': (dict(num_layers=2), 'set num_layers=1'),
-    'family': (resnet_config(), 'a vision transformer'),
-}
-
-
-@pytest.mark.parametrize(
-    ('options', 'cause'), VIT_CAUSES.values(), ids=VIT_CAUSES
-)
-def test_likely_causes_of_transformers(options, cause):
-    weights = sort_weights(dino_backbone(vit()), 'dino.pth')
-    config = options if 'type' in options else vit_config(**options)
-    assert cause in refusal(build(config), weights)
 
 
 def test_final_norm():
@@ -286,66 +190,3 @@ def test_mobilenet_without_its_last_layer():
         assert report.comparisons[0].unused == tuple(tail)
         loaded = model.state_dict()
         assert all(torch.equal(loaded[name], state[name]) for name in state)
-
-
-def test_mobilenet_of_the_other_library():
-    options = dict(widen_factor=0.1)
-    file = build(dict(type='mmseg.MobileNetV2', **options)).state_dict()
-    model = build(dict(type='mmdet.MobileNetV2', **options))
-    message = refusal(model, sort_weights(file, 'x'))
-    assert 'have the names of MMSegmentation in the file' in message
-    assert message.endswith('take the file for MMDetection.')
-
-
-def test_a_head_of_another_kind():
-    weights = sort_weights(segmentor(random_resnet()), 'x')
-    aspp = dict(
-        type='ASPPHead',
-        in_channels=32,
-        in_index=3,
-        channels=8,
-        dilations=(1, 2),
-        num_classes=5,
-        norm_cfg=dict(type='BN'),
-    )
-    model = build(
-        dict(
-            type='EncoderDecoder',
-            backbone=resnet_config(),
-            decode_head=aspp,
-            test_cfg=dict(mode='whole'),
-        )
-    )
-    message = refusal(model, weights, 'backbone+head')
-    assert "decode head is an FCNHead, the model's an ASPPHead" in message
-    assert "or load part='backbone'" in message
-    load_weights(model, weights)
-
-
-HEADS = {
-    'channels': (dict(channels=16), 'make channels and in_channels'),
-    'layers': (dict(num_convs=2), 'make dilations or num_convs'),
-    'concat': (dict(concat_input=True), 'concat_input=True'),
-    'norm': (dict(norm_cfg=dict(type='GN', num_groups=2)), 'change norm_cfg'),
-}
-
-
-@pytest.mark.parametrize(('head', 'cause'), HEADS.values(), ids=HEADS)
-def test_a_head_of_another_shape(head, cause):
-    weights = sort_weights(mmcp_cp2(random_resnet()), 'x')
-    message = refusal(encoder_decoder(**head), weights, 'backbone+head')
-    assert 'Likely cause: ' in message
-    assert cause in message
-
-
-def test_no_cause_for_what_fits():
-    state = random_resnet()
-    assert likely_causes(compare('backbone', state, state)) == []
-
-
-def test_a_module_of_one_tensor():
-    model = nn.Linear(2, 1)
-    weights = sort_weights(random_resnet(), 'x')
-    message = refusal(model, weights)
-    assert '0 of 2 of the backbone' in message
-    assert "is a ResNet, the model's a network of bias, weight" in message

@@ -7,7 +7,6 @@ import torch
 from checkpoint_layouts import (
     RESNET_ROWS,
     VIT_ROWS,
-    fcn_config,
     fcn_head,
     mmcp_cp2,
     mmpretrain_simclr,
@@ -18,10 +17,11 @@ from checkpoint_layouts import (
     vit,
     vit_config,
 )
+from checkpoint_models import build as build_model
+from checkpoint_models import encoder_decoder
 from conversion.check import check_forward
 from conversion.reference import resnet_features, vit_features
 from convert_checkpoint import main, parse_args
-from mmengine.registry import DefaultScope
 from mmengine.runner import load_checkpoint
 from payload import write_hostile
 
@@ -33,7 +33,6 @@ from mmcp.checkpoints import (
 )
 from mmcp.engine.config import UsageError
 from mmcp.engine.launch import run_tool
-from mmcp.registry import MODELS
 
 ROWS = [pytest.param(*row, id=name) for name, row in RESNET_ROWS.items()]
 VIT_CASES = [pytest.param(*row, id=name) for name, row in VIT_ROWS.items()]
@@ -52,11 +51,6 @@ def convert(tmp_path):
         return read_checkpoint(out)
 
     return run
-
-
-def built(config):
-    with DefaultScope.overwrite_default_scope('mmseg'):
-        return MODELS.build(config)
 
 
 def features(model, images):
@@ -84,14 +78,7 @@ def test_convolutional_rows(
         found = {n: v for n, v in state.items() if n in theirs}
         assert set(found) == set(theirs)
         assert all(torch.equal(found[n], theirs[n]) for n in theirs)
-    model = built(
-        dict(
-            type='EncoderDecoder',
-            backbone=resnet_config(),
-            decode_head=fcn_config(),
-            test_cfg=dict(mode='whole'),
-        )
-    )
+    model = encoder_decoder()
     load_checkpoint(model, str(tmp_path / 'sub' / 'out.pth'))
     expected = resnet_features(backbone.__getitem__, set(backbone), IMAGES)
     found = features(model.backbone, IMAGES)
@@ -110,7 +97,7 @@ def test_transformer_rows(
     )
     assert f'1 layers and {heads} heads gives' in capsys.readouterr().out
     assert content['meta']['mmcp']['num_heads'] == heads
-    model = built(vit_config(heads, final_norm=norm))
+    model = build_model(vit_config(heads, final_norm=norm))
     model.load_state_dict(content['state_dict'])
     images = IMAGES[:, :, :12, :12]
     expected = vit_features(backbone.__getitem__, set(backbone), images, heads)
@@ -150,7 +137,7 @@ def test_what_is_written_is_read_again(convert):
 def test_positions_are_resized_on_request(convert):
     content = convert(vit(), '--img-size', 16, 24)
     assert content['state_dict']['backbone.pos_embed'].shape == (1, 25, 384)
-    model = built(vit_config(img_size=(16, 24)))
+    model = build_model(vit_config(img_size=(16, 24)))
     theirs = model.resize_pos_embed(
         vit()['pos_embed'], (4, 6), (3, 3), 'bicubic'
     )
@@ -215,7 +202,7 @@ def test_the_check_sees_what_is_not_finite():
 
 def test_bottlenecks_are_checked(convert, capsys):
     config = resnet_config(depth=50, base_channels=2)
-    state = built(config).state_dict()
+    state = build_model(config).state_dict()
     generator = torch.Generator().manual_seed(0)
     state = {
         name: value + torch.rand(value.shape, generator=generator) / 50
@@ -225,7 +212,7 @@ def test_bottlenecks_are_checked(convert, capsys):
     }
     content = convert(moco_v2(state), '--to', 'backbone')
     assert 'ResNet-50 gives the features' in capsys.readouterr().out
-    model = built(config)
+    model = build_model(config)
     model.load_state_dict(content['state_dict'])
     found = features(model, IMAGES)
     expected = resnet_features(state.__getitem__, set(state), IMAGES)
@@ -235,7 +222,7 @@ def test_bottlenecks_are_checked(convert, capsys):
 
 def test_other_backbones_are_converted_unchecked(convert, capsys):
     config = dict(type='mmseg.MobileNetV2', widen_factor=0.1)
-    state = built(config).state_dict()
+    state = build_model(config).state_dict()
     content = convert(dict(state_dict=state))
     assert 'forward check: not made' in capsys.readouterr().out
     assert set(content['state_dict']) == {f'backbone.{n}' for n in state}
