@@ -16,13 +16,19 @@ from mmengine.registry import DATASETS
 from mmcp.engine.config import UsageError
 from mmcp.engine.failures import unknown_type
 from mmcp.engine.options import leaves
+from mmcp.engine.segmentation_files import is_segmentation_data, missing_files
+
+# Keys of a config that hold data sets; `source` is CopyPasteDataset's.
+_DATA_SETS = ('dataset', 'datasets', 'source')
 
 
 def check_data(cfg: Config, parts: Sequence[str]) -> None:
-    """Refuses unknown types of data sets and missing annotation files.
+    """Refuses unknown types of data sets and missing files.
 
-    Files behind an address or a storage backend, and those of data sets that
-    find their files in a way of their own, are left to the data sets.
+    Of segmentation data sets, every image and label map is looked for; of the
+    others, the annotation file. Files behind an address or a storage backend,
+    and those of data sets that find their files in a way of their own, are
+    left to the data sets.
 
     Args:
         cfg: The config.
@@ -30,8 +36,10 @@ def check_data(cfg: Config, parts: Sequence[str]) -> None:
 
     Raises:
         UsageError: If there is no such type.
-        FileNotFoundError: If a file does not exist.
+        FileNotFoundError: If a file does not exist. Of segmentation data
+            sets, all that is missing is listed.
     """
+    missing: list[str] = []
     with DATASETS.switch_scope_and_registry(
         cfg.get('default_scope')
     ) as registry:
@@ -39,8 +47,13 @@ def check_data(cfg: Config, parts: Sequence[str]) -> None:
             kind = registry.get(dataset['type'])
             if kind is None:
                 raise UsageError(unknown_type(registry, dataset['type']))
-            if _joins_like_mmengine(kind):
+            if is_segmentation_data(kind):
+                _require_root(dataset)
+                missing += missing_files(dataset, kind)
+            elif _joins_like_mmengine(kind):
                 _require_file(dataset, dataset.get('data_root') or '')
+    if missing:
+        raise FileNotFoundError(_listed(missing))
     for part in parts:
         for _, node in leaves(cfg.get(f'{part}_evaluator'), ''):
             if isinstance(node, Mapping):
@@ -59,13 +72,33 @@ def _datasets(
                 node.get('type'), str
             )
             nested = place.rstrip('.0123456789').rpartition('.')[2]
-            if named and not inside and nested in ('dataset', 'datasets'):
+            if named and not inside and nested in _DATA_SETS:
                 yield node
 
 
 def _joins_like_mmengine(kind: Any) -> bool:
     own = getattr(kind, '_join_prefix', None)
     return own is BaseDataset._join_prefix
+
+
+def _require_root(node: Mapping[str, Any]) -> None:
+    root = node.get('data_root')
+    if not root or ':' in root or node.get('backend_args'):
+        return
+    if not os.path.isdir(root):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), root)
+
+
+def _listed(missing: Sequence[str]) -> str:
+    # Validation and test are often on the same files.
+    lines = [f'  {line}' for line in dict.fromkeys(missing)]
+    return '\n'.join(
+        [
+            'Files of the data sets are missing:',
+            *lines,
+            'Complete the data, or change the paths with --cfg-options.',
+        ]
+    )
 
 
 def _require_file(node: Mapping[str, Any], root: str) -> None:

@@ -12,13 +12,15 @@ _HEAD = """\
 
 Made by `make test-configs` (`tools/dev/test_configs.py`); do not edit. Each
 leaf is loaded, its whole model is built on the meta device and counted, and a
-reduced copy is trained for two steps on a CPU, detectors evaluated: ResNet
-channels divided by 8, images of 128 px, batch 2, ordinary batch normalisation,
-four random images of which one is empty and one holds a crowd region. CP2 and
-MoCo see eight images of noise in batches of 4; their parameters are those of
-both encoders, and mixed precision and compilation are left out. The losses
-show that it runs, nothing more. The hash covers the resolved config and the
-versions of the stack; a config whose hash is unchanged is not run again.
+reduced copy is trained for two steps on a CPU, detectors and segmentors
+evaluated: ResNet channels divided by 8, images of 128 px, batch 2, ordinary
+batch normalisation, four random images of which one is empty and one holds a
+crowd region. Segmentors have three random images in the folders and files of
+their data set, and crops of 64 px. CP2 and MoCo see eight images of noise in
+batches of 4; their parameters are those of both encoders, and mixed precision
+and compilation are left out. The losses show that it runs, nothing more. The
+hash covers the resolved config and the versions of the stack; a config whose
+hash is unchanged is not run again.
 """
 _COLUMNS = ('config', 'parameters (M)', 'loss 1', 'loss 2', 'hash')
 

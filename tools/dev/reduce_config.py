@@ -4,6 +4,7 @@ The structure stays: same classes, same transforms, same loops, same heads.
 Channels are divided, images are small, and the data are a few random shapes.
 """
 
+import copy
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from mmdet.datasets import CocoDataset
 from mmengine.config import Config
 from mmengine.runner import Runner
 from reduce_pretraining import is_pretraining, shrink_pretraining
+from reduce_segmentation import is_segmentation, shrink_segmentation
 from tiny_coco import make_tiny_coco
 
 STEPS = 2
@@ -37,10 +39,12 @@ class Steps:
     Args:
         losses: Total loss of every step.
         changed: Fraction of the trainable parameters that moved.
+        metrics: What the evaluation gave, by ``val/`` name.
     """
 
     losses: list[float]
     changed: float
+    metrics: dict[str, float]
 
 
 def reduce_config(config: Config, work_dir: Path) -> Config:
@@ -53,12 +57,11 @@ def reduce_config(config: Config, work_dir: Path) -> Config:
     Returns:
         The small config.
     """
-    small = config.copy()
+    small = copy.deepcopy(config)
     for node in _dicts(small.model):
         _forget_weights(node)
         _unsync(node)
-    shrink = shrink_pretraining if is_pretraining(small) else _shrink_detector
-    shrink(small, work_dir)
+    _shrink_of(small)(small, work_dir)
     small.default_hooks.checkpoint.update(interval=-1, save_last=False)
     small.default_hooks.logger.update(interval=1)
     small.randomness = dict(seed=0)
@@ -70,8 +73,19 @@ def reduce_config(config: Config, work_dir: Path) -> Config:
     return small
 
 
+def _shrink_of(config: Config) -> Callable[[Config, Path], None]:
+    """What is particular to a config's kind of model."""
+    if is_pretraining(config):
+        return shrink_pretraining
+    if is_segmentation(config):
+        return shrink_segmentation
+    return _shrink_detector
+
+
 def train_reduced(config: Config) -> Steps:
-    """Trains a reduced config for its two steps, and evaluates detectors.
+    """Trains a reduced config for its two steps.
+
+    Detectors and segmentors are evaluated afterwards.
 
     Args:
         config: Result of :func:`reduce_config`.
@@ -93,7 +107,12 @@ def train_reduced(config: Config) -> Steps:
         not bool((old == new).all())
         for old, new in zip(before, _trainable(runner), strict=True)
     ]
-    return Steps(losses, sum(moved) / len(moved))
+    metrics = {
+        name: float(scalar.current())
+        for name, scalar in runner.message_hub.log_scalars.items()
+        if name.startswith('val/')
+    }
+    return Steps(losses, sum(moved) / len(moved), metrics)
 
 
 def _trainable(runner: Runner) -> Iterator[Any]:

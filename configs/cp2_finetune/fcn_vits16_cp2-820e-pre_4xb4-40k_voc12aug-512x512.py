@@ -1,0 +1,22 @@
+r"""FCN of ViT-S/16 on VOC 2012 aug, from CP2 QT of DINO.
+
+Backbone and head are those of cp2_vits16-fcn_dino-pre_8xb32-20e_in1k.
+Another file: --cfg-options model.init_cfg.checkpoint=PATH.
+
+Paper: Table 2, 'CP2 QT v.300'; differs: DINO's weights.
+Expected: not measured; the paper has 78.6 mIoU.
+Hardware: 4 GPUs with 4 images each; memory and hours not measured.
+Command:
+    bash tools/dist_train.sh \
+        configs/cp2_finetune/fcn_vits16_cp2-820e-pre_4xb4-40k_voc12aug-512x512.py 4
+"""
+
+_base_ = 'fcn_vits16_dino-pre_4xb4-40k_voc12aug-512x512.py'
+
+model = dict(
+    init_cfg=dict(
+        checkpoint='work_dirs/cp2_vits16-fcn_dino-pre_8xb32-20e_in1k/'
+        'epoch_20.pth',
+        part='backbone+head',
+    )
+)
