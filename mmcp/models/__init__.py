@@ -1,12 +1,17 @@
 """Models, as ``type='mmcp.X'`` in ``model``."""
 
 from mmcp.models.data_preprocessors import CP2DataPreprocessor
+from mmcp.models.detectors import ClassifierFineTuner
 from mmcp.models.losses import ClassBalancedCrossEntropy
+from mmcp.models.roi_heads import ClassifierCascadeRoIHead, ClassifierRoIHead
 from mmcp.models.selfsup import CP2, MoCo
 
 __all__ = [
     'CP2',
     'CP2DataPreprocessor',
     'ClassBalancedCrossEntropy',
+    'ClassifierCascadeRoIHead',
+    'ClassifierFineTuner',
+    'ClassifierRoIHead',
     'MoCo',
 ]

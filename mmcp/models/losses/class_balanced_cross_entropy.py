@@ -35,7 +35,7 @@ class ClassBalancedCrossEntropy(CrossEntropyLoss):  # type: ignore[misc]
 
     Args:
         ann_file: Annotations of the training set in COCO's or LVIS's format,
-            JSON. Defaults to None; give this or ``counts``.
+            JSON, if no ``counts`` are given. Defaults to None.
         counts: Instances of each class by label, instead of a file. Defaults
             to None.
         background_weight: Weight of background; classes weigh 1 on average
