@@ -11,7 +11,9 @@ class KeyQueue(nn.Module):
     Batches of any size fit: the write position wraps around, and of a batch
     larger than the queue the last keys remain. The queue starts with random
     unit vectors, which are negatives until they are overwritten, as in MoCo.
-    All of it is in the ``state_dict``, and stays float32 under autocast.
+    A key that is not finite, of an overflow in float16, leaves the older one
+    in its place: it would spoil the loss until it is overwritten. All of it
+    is in the ``state_dict``, and stays float32 under autocast.
 
     Args:
         channels: Length of a key, D.
@@ -76,6 +78,8 @@ class KeyQueue(nn.Module):
         kept = keys.detach()[dropped:].to(self.keys.dtype)
         places = torch.arange(len(kept), device=keys.device)
         places = (places + self.pointer + dropped) % self.length
+        finite = kept.isfinite().all(dim=1, keepdim=True)
+        kept = torch.where(finite, kept, self.keys[:, places].t())
         self.keys.index_copy_(1, places, kept.t())
         self.pointer.copy_((self.pointer + len(keys)) % self.length)
         self.filled.copy_((self.filled + len(keys)).clamp(max=self.length))

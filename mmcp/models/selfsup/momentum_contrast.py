@@ -1,13 +1,11 @@
 """What MoCo and CP2 share: two encoders, a queue and a step counter."""
 
-import logging
 from abc import abstractmethod
 from copy import deepcopy
 from typing import Any
 
 import torch
 from mmengine.dist import get_world_size
-from mmengine.logging import print_log
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
@@ -41,7 +39,13 @@ class MomentumContrast(BaseModel):  # type: ignore[misc]
     Every forward pass in training with ``mode='loss'`` moves ``encoder_k``,
     fills the queue and counts as a step. With gradients accumulated over n
     batches the queue rightly takes all keys; give ``momentum ** (1 / n)`` to
-    move ``encoder_k`` as far per optimizer step as without.
+    move ``encoder_k`` as far per optimizer step as without. So does a pass
+    whose gradients overflow in float16, for which the optimizer takes no
+    step: its keys are sound negatives, and queries stand still.
+
+    A checkpoint holds all of it. Resumed or taken as ``load_from``, keys and
+    steps go on where they were (``dense_warmup`` is not done again); to start
+    from mere weights give them as ``init_cfg`` of backbone or head.
 
     Args:
         encoder: The query encoder.
@@ -84,7 +88,6 @@ class MomentumContrast(BaseModel):  # type: ignore[misc]
             raise ValueError(f'bn_splits must be >= 1, but is {bn_splits}')
         if bn_splits > 1:
             split_batch_norm(encoder, bn_splits)
-        _warn_of_sync_bn(encoder)
         self.encoder_q = encoder
         self.encoder_k = deepcopy(encoder).requires_grad_(False)
         self.queue = KeyQueue(encoder.out_channels, queue_len)
@@ -308,15 +311,3 @@ def _pools_to_one(encoder: Encoder) -> bool:
         and part.output_size in (1, (1, 1))
         for part in head.modules()
     )
-
-
-def _warn_of_sync_bn(encoder: Encoder) -> None:
-    if any(isinstance(part, nn.SyncBatchNorm) for part in encoder.modules()):
-        print_log(
-            'SyncBN in pretraining: queries and keys are normalised over the '
-            'same samples, which gives the answer of the contrastive task '
-            "away (facebookresearch/moco issue 46). Use type='BN'; "
-            'fine-tuning may use SyncBN',
-            logger='current',
-            level=logging.WARNING,
-        )

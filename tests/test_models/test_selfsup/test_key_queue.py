@@ -85,3 +85,16 @@ def test_enqueuing_compiles_without_a_break():
 def test_a_queue_without_places_is_refused():
     with pytest.raises(ValueError, match='at least 1, but got 0'):
         KeyQueue(3, 0)
+
+
+@pytest.mark.parametrize('value', [float('nan'), float('inf')])
+def test_keys_that_are_not_finite_are_not_kept(value):
+    """One of them would make every loss nan until it is overwritten."""
+    queue = KeyQueue(3, 5)
+    queue.enqueue(numbered(1, 5))
+    keys = numbered(6, 3)
+    keys[1, 2] = value
+    queue.enqueue(keys)
+    assert queue.keys[0].tolist() == [6, 2, 8, 4, 5]
+    assert queue.keys.isfinite().all()
+    assert int(queue.pointer) == 3

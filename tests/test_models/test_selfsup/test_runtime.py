@@ -1,5 +1,6 @@
 """Mixed precision, memory formats, compilation, the runner's ways."""
 
+import math
 from contextlib import contextmanager
 
 import pytest
@@ -53,6 +54,50 @@ def test_mixed_precision_trains_as_full_precision_does(make, dtype):
     for parameter in mixed.parameters():
         assert parameter.dtype == torch.float32
         assert parameter.isfinite().all()
+
+
+class Scaled(OptimWrapper):
+    """What AmpOptimWrapper does in float16 on a GPU, with its scaler."""
+
+    def __init__(self, *, scale, **options):
+        super().__init__(**options)
+        self.scaler = torch.amp.GradScaler('cpu', init_scale=scale)
+
+    def update_params(self, loss, **_):
+        self.scaler.scale(loss).backward()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad()
+
+
+def test_a_step_whose_gradients_overflow_harms_nothing():
+    """The scaler skips it; the queue takes its keys, which are sound."""
+    model = cp2()
+    wrapper = sgd(model, Scaled, scale=math.inf)
+    queries = [p.clone() for p in model.encoder_q.parameters()]
+    step(model, wrapper, batch(3))
+    for encoder in (model.encoder_q, model.encoder_k):
+        torch.testing.assert_close(
+            list(encoder.parameters()), queries, atol=0, rtol=0
+        )
+    assert (int(model.step), int(model.queue.filled)) == (1, 3)
+    wrapper.scaler.update(new_scale=8.0)
+    losses = [step(model, wrapper, batch(3, seed=n)) for n in range(2)]
+    assert all(
+        torch.tensor(list(log.values())).isfinite().all() for log in losses
+    )
+    assert not torch.equal(next(model.encoder_q.parameters()), queries[0])
+
+
+def test_keys_that_overflow_spoil_no_later_step():
+    """Of GroupNorm: batch normalisation would spread it over the batch."""
+    model = cp2(norm_cfg=GN)
+    data = batch(3)
+    data['inputs']['key'][1] = float('inf')
+    wrapper = sgd(model, Scaled, scale=8.0)
+    assert not math.isfinite(step(model, wrapper, data)['loss'])
+    assert int(model.queue.filled) == 3
+    assert math.isfinite(step(model, wrapper, batch(3))['loss'])
 
 
 @pytest.mark.parametrize('options', [{}, dict(bn_splits=2)])
