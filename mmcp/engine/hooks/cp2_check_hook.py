@@ -2,13 +2,15 @@
 
 from typing import Any
 
+import torch
 from mmengine.dataset import InfiniteSampler
+from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmcp.engine.config import UsageError
-from mmcp.engine.inference import unwrap
+from mmcp.engine.inference import evaluating, unwrap
 from mmcp.registry import HOOKS
 
 
@@ -16,12 +18,19 @@ from mmcp.registry import HOOKS
 class CP2CheckHook(Hook):  # type: ignore[misc]
     """Compares model and data of ``mmcp.CP2`` or ``mmcp.MoCo`` at the start.
 
-    It stops the training before the first iteration if batch normalisation
-    would get a single value (a head that pools images, as ASPP and PSP do,
-    with one image per GPU or part) or if batches do not split into
-    ``bn_splits`` parts; the last batch of an epoch counts too. It warns of
-    SyncBN, which gives the answer of the contrastive task away, and of a
-    queue that is longer than the data set.
+    It stops the training before the first iteration
+
+    - if the images do not fill a single batch, so that nothing would be
+      trained;
+    - if data set and data preprocessor take backgrounds from different
+      places, so that nobody would paste, or both;
+    - if batch normalisation would get a single value (a head that pools
+      images, as ASPP and PSP do, with one image per GPU or part);
+    - if batches do not split into ``bn_splits`` parts.
+
+    The last batch of an epoch counts too. It warns of SyncBN, which gives the
+    answer of the contrastive task away, of a queue that is longer than the
+    data set, and of masks that are drawn for a finer grid than the model's.
     """
 
     priority = 'VERY_HIGH'
@@ -35,8 +44,16 @@ class CP2CheckHook(Hook):  # type: ignore[misc]
         Raises:
             UsageError: If the training cannot work.
         """
+        # With them comes MMDetection, too slow for whoever imports the hooks.
+        from mmcp.datasets.copy_paste_pair_dataset import CopyPastePairDataset
+        from mmcp.datasets.nesting import datasets_inside
+
         model = unwrap(runner.model)
         loader = runner.train_dataloader
+        _check_length(loader)
+        pairs = list(datasets_inside(loader.dataset, CopyPastePairDataset))
+        for dataset in pairs:
+            _check_backgrounds(dataset, model)
         splits = getattr(model, 'bn_splits', 1)
         pooled = _normalises_pooled(model.encoder_q)
         for size, which in _batches(loader):
@@ -44,9 +61,35 @@ class CP2CheckHook(Hook):  # type: ignore[misc]
         for warning in (
             _of_sync_bn(model.encoder_q),
             _of_queue(model, len(loader.dataset)),
+            *(_of_grid(model, dataset) for dataset in pairs),
         ):
             if warning:
                 runner.logger.warning(warning)
+
+
+def _check_length(loader: Any) -> None:
+    if len(loader):
+        return
+    ranks = get_world_size()
+    raise UsageError(
+        f'the data set has {len(loader.dataset)} images, too few for one '
+        f'batch of {loader.batch_sampler.batch_size} on each of {ranks} '
+        'GPU(s), and incomplete batches are left out; lower '
+        'train_dataloader.batch_size, or use more images.'
+    )
+
+
+def _check_backgrounds(dataset: Any, model: Any) -> None:
+    expected = getattr(model.data_preprocessor, 'backgrounds', None)
+    given = dataset.backgrounds
+    if dataset.mask is None or expected in (None, given):
+        return
+    result = 'nobody would paste' if given == 'batch' else 'both would paste'
+    raise UsageError(
+        f'train_dataloader.dataset.backgrounds is {given!r}, but '
+        f'model.data_preprocessor.backgrounds is {expected!r}: {result}. '
+        'Give both the same value.'
+    )
 
 
 def _batches(loader: Any) -> list[tuple[int, str]]:
@@ -141,4 +184,26 @@ def _of_queue(model: Any, images: int) -> str | None:
         'older keys of the same image will be among its negatives, up to '
         f'{-(-length // images)} of them. Set model.queue_len to at most '
         f'{images}; half of that or less is better.'
+    )
+
+
+def _of_grid(model: Any, dataset: Any) -> str | None:
+    # mmcp.MoCo has no use for masks.
+    if dataset.mask is None or not hasattr(model, 'dense_weight'):
+        return None
+    stride = dataset.mask.stride
+    device = next(model.parameters()).device
+    with evaluating(model):
+        maps = model.extract(torch.zeros(1, 3, *dataset.size, device=device))
+    grid = tuple(maps.shape[2:])
+    drawn_for = tuple(-(-size // stride) for size in dataset.size)
+    if all(c >= d for c, d in zip(grid, drawn_for, strict=True)):
+        return None
+    real = max(s // c for s, c in zip(dataset.size, grid, strict=True))
+    return (
+        f'Masks are drawn so that foreground and background are left on '
+        f'{drawn_for[0]}x{drawn_for[1]} cells (mask stride {stride}), but '
+        f'the features have {grid[0]}x{grid[1]}. Where one is missing, the '
+        'sample does not count; set train_dataloader.dataset.mask.stride='
+        f'{real}.'
     )

@@ -1,13 +1,11 @@
 """Says which images a training could not read."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from mmengine.dist import all_gather_object, is_main_process
 
-from mmcp.datasets.unlabeled_image_dataset import UnlabeledImageDataset
 from mmcp.engine.hooks.periodic_hook import PeriodicHook
 from mmcp.registry import HOOKS
 
@@ -49,8 +47,18 @@ class UnreadableImagesHook(PeriodicHook):
         Args:
             runner: The runner.
         """
+        # With them comes MMDetection, too slow for whoever imports the hooks.
+        from mmcp.datasets.nesting import datasets_inside
+        from mmcp.datasets.unlabeled_image_dataset import (
+            UnlabeledImageDataset,
+        )
+
         super().before_train(runner)
-        self._datasets = list(_inside(runner.train_dataloader.dataset))
+        self._datasets = list(
+            datasets_inside(
+                runner.train_dataloader.dataset, UnlabeledImageDataset
+            )
+        )
         self._count = 0
 
     def act(self, runner: Any, iteration: int) -> None:
@@ -77,28 +85,6 @@ class UnreadableImagesHook(PeriodicHook):
             f'{count:,} of {total:,} images ({count / total:.2%}) could not '
             f'be read so far; others took their places. The list: {path}'
         )
-
-
-def _inside(dataset: Any) -> Iterator[UnlabeledImageDataset]:
-    """Data sets of unlabelled images in any wrappers, once each."""
-    seen: set[int] = set()
-    waiting = [dataset]
-    while waiting:
-        part = waiting.pop(0)
-        if id(part) in seen:
-            continue
-        seen.add(id(part))
-        if isinstance(part, UnlabeledImageDataset):
-            yield part
-            continue
-        for value in vars(part).values():
-            values = value if isinstance(value, list | tuple) else [value]
-            waiting += [value for value in values if _may_hold(value)]
-
-
-def _may_hold(value: Any) -> bool:
-    wraps = hasattr(value, 'dataset') or hasattr(value, 'datasets')
-    return wraps or isinstance(value, UnlabeledImageDataset)
 
 
 def _of_all_ranks(found: list[Found]) -> list[Found]:

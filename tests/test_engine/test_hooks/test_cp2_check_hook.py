@@ -3,14 +3,17 @@
 import logging
 from types import SimpleNamespace
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from mmengine.dataset import DefaultSampler, InfiniteSampler
 from mmseg.models.decode_heads import ASPPHead, FCNHead, PSPHead
 from torch import nn
-from torch.utils.data import DataLoader
+from torch.utils.data import ConcatDataset, DataLoader
 from toy_pairs import Bag, Pairs, make_runner, small_cp2
 
+from mmcp.datasets import CopyPastePairDataset, UnlabeledImageDataset
 from mmcp.engine.config import UsageError
 from mmcp.engine.hooks import CP2CheckHook
 
@@ -155,3 +158,78 @@ def test_a_sound_training_starts(tmp_path):
     runner = make_runner(tmp_path, dict(type='mmcp.CP2CheckHook'))
     runner.train()
     assert runner.iter == 3
+
+
+def test_too_few_images_for_a_batch():
+    """mmengine would end such a training at once, and call it complete."""
+    few = dict(images=3, batch=4, queue_len=2)
+    with pytest.raises(
+        UsageError, match='3 images.*one batch of 4 on each of 1 GPU'
+    ):
+        check(encoder(), sampler=DefaultSampler, drop_last=True, **few)
+    assert check(encoder(), sampler=DefaultSampler, **few) == []
+
+
+def pairs(folder, **options):
+    """A data set of pairs of 64 pixels, as configs have it."""
+    for number in range(8):
+        image = np.full((40, 50, 3), 20 * number, np.uint8)
+        cv2.imwrite(str(folder / f'{number}.png'), image)
+    images = UnlabeledImageDataset(str(folder))
+    return CopyPastePairDataset(images, **dict(size=64) | options)
+
+
+def pretrain(tmp_path, dataset, backgrounds='dataset', **options):
+    """Pretrains until the checks are done; returns the runner's warnings."""
+    model = small_cp2(**options)
+    model['data_preprocessor'] = dict(
+        type='mmcp.CP2DataPreprocessor', backgrounds=backgrounds
+    )
+    runner = make_runner(
+        tmp_path / 'work', CP2CheckHook(), model=model, dataset=dataset
+    )
+    said = []
+    runner.logger.warning = said.append
+    runner.train()
+    return [text for text in said if 'mask' in text]
+
+
+@pytest.mark.parametrize(
+    ('of_data', 'of_model', 'result'),
+    [
+        ('batch', 'dataset', 'nobody would paste'),
+        ('dataset', 'batch', 'both would paste'),
+    ],
+)
+def test_backgrounds_of_data_and_model_disagree(
+    tmp_path, of_data, of_model, result
+):
+    dataset = ConcatDataset([pairs(tmp_path, backgrounds=of_data)])
+    with pytest.raises(
+        UsageError, match=f"'{of_data}', but.*'{of_model}': {result}"
+    ):
+        pretrain(tmp_path, dataset, of_model)
+
+
+@pytest.mark.parametrize('backgrounds', ['batch', 'dataset'])
+def test_backgrounds_of_data_and_model_agree(tmp_path, backgrounds):
+    dataset = pairs(tmp_path, backgrounds=backgrounds)
+    assert pretrain(tmp_path, dataset, backgrounds) == []
+
+
+def test_backgrounds_do_not_matter_without_masks(tmp_path):
+    dataset = pairs(tmp_path, mask=None, backgrounds='batch')
+    assert pretrain(tmp_path, dataset, dense_weight=0) == []
+
+
+@pytest.mark.parametrize('stride', [4, 8, 16])
+def test_masks_for_a_finer_grid_than_the_models(tmp_path, stride):
+    """The model's output stride is 8."""
+    dataset = pairs(tmp_path, mask=dict(type='rectangle', stride=stride))
+    said = pretrain(tmp_path, dataset)
+    if stride >= 8:
+        assert said == []
+        return
+    (text,) = said
+    for part in ('16x16 cells (mask stride 4)', '8x8', 'mask.stride=8'):
+        assert part in text
