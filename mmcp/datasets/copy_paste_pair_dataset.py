@@ -25,6 +25,7 @@ from mmcp.functional.decoding import (
     PixelImage,
     UndecodableImage,
 )
+from mmcp.functional.foreground_masks import ForegroundMask
 from mmcp.functional.views import (
     ViewParams,
     ViewSettings,
@@ -117,8 +118,9 @@ class CopyPastePairDataset:
             meaning ``dataset``.
 
     Raises:
-        ValueError: If an argument is out of its range, or if there is no
-            other image to paste onto.
+        ValueError: If an argument is out of its range, if there is no other
+            image to paste onto, or if no such mask has foreground and
+            background on a grid of its stride.
     """
 
     def __init__(
@@ -148,6 +150,9 @@ class CopyPastePairDataset:
             else self._images
         )
         self._check_numbers()
+        if isinstance(self.mask, ForegroundMask):
+            # What cannot be drawn is told now, not by the first worker.
+            self.mask.draw(np.random.default_rng(0), self.size)
 
     def _check_numbers(self) -> None:
         if not len(self._images):

@@ -453,6 +453,14 @@ def test_wrong_arguments(flat, wrong, message):
         CopyPastePairDataset(flat, **wrong)
 
 
+def test_masks_that_cannot_be_drawn_are_told_at_once(flat):
+    """Not by the first worker, from within a traceback."""
+    with pytest.raises(ValueError, match='grid of stride 40 in 100 draws'):
+        CopyPastePairDataset(
+            flat, size=32, mask=dict(type='rectangle', stride=40)
+        )
+
+
 def test_built_by_the_registry(tmp_path):
     dataset = DATASETS.build(
         dict(
