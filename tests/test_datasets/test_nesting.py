@@ -5,13 +5,13 @@ from torch.utils.data import ConcatDataset, Subset
 from mmcp.datasets.nesting import datasets_inside
 
 
-class Wanted(list):
+class Wanted:
     """The kind that is looked for."""
 
 
 def test_wrappers_are_looked_into_and_each_is_found_once():
-    first, second = Wanted([1]), Wanted([2])
-    inner = SimpleNamespace(dataset=second, other=Wanted([3]), dataset_size=4)
+    first, second = Wanted(), Wanted()
+    inner = SimpleNamespace(dataset=second, other=Wanted(), dataset_size=4)
     whole = ConcatDataset([Subset(first, [0]), Subset(first, [0])])
     found = list(
         datasets_inside(SimpleNamespace(dataset=whole, part=inner), Wanted)
