@@ -1,0 +1,1 @@
+"""Offline self-training: a teacher's predictions become a data set."""
