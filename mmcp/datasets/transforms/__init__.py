@@ -6,6 +6,7 @@ from mmcp.datasets.transforms.load_cutouts import LoadCutouts
 from mmcp.datasets.transforms.pack_det_inputs import PackDetInputs
 from mmcp.datasets.transforms.place_cutouts import PlaceCutouts
 from mmcp.datasets.transforms.scale_jitter import ScaleJitter
+from mmcp.datasets.transforms.seg_copy_paste import SegCopyPaste
 
 __all__ = [
     'CopyPaste',
@@ -14,4 +15,5 @@ __all__ = [
     'PackDetInputs',
     'PlaceCutouts',
     'ScaleJitter',
+    'SegCopyPaste',
 ]

@@ -12,6 +12,11 @@ from mmdet.structures.bbox import BaseBoxes, HorizontalBoxes
 from numpy.typing import NDArray
 
 from mmcp.datasets.class_weights import Class, ClassWeights
+from mmcp.datasets.transforms.mixing import (
+    check_choice,
+    parse_count,
+    source_of,
+)
 from mmcp.datasets.transforms.paste_annotations import (
     PasteObjects,
     Results,
@@ -47,12 +52,6 @@ from mmcp.registry import TRANSFORMS
 from mmcp.structures import CroppedBitmapMasks
 
 _BOX_UPDATES = ('if_changed', 'always', 'threshold')
-_UNBOUNDED = 1 << 30
-_COUNTS = {
-    'random': (0, _UNBOUNDED),
-    'one': (1, 1),
-    'all': (_UNBOUNDED, _UNBOUNDED),
-}
 
 
 @dataclass(frozen=True)
@@ -178,10 +177,10 @@ class CopyPaste(BaseTransform):  # type: ignore[misc]
         deny: Sequence[Class] | None = None,
         compat: str | None = None,
     ) -> None:
-        _check_choice('blend', blend, ('none', 'gaussian'))
-        _check_choice('box_update', box_update, _BOX_UPDATES)
-        _check_choice('dropped', dropped, ('remove', 'ignore'))
-        _check_choice('compat', compat, (None, 'mmdet'))
+        check_choice('blend', blend, ('none', 'gaussian'))
+        check_choice('box_update', box_update, _BOX_UPDATES)
+        check_choice('dropped', dropped, ('remove', 'ignore'))
+        check_choice('compat', compat, (None, 'mmdet'))
         if blend_sigma <= 0:
             raise ValueError(f'blend_sigma must be > 0, but is {blend_sigma}')
         if not 0 <= prob <= 1:
@@ -218,7 +217,7 @@ class CopyPaste(BaseTransform):  # type: ignore[misc]
         self.allow = allow
         self.deny = deny
         self.compat = compat
-        self._count = _parse_count(self.num_pasted)
+        self._count = parse_count(self.num_pasted)
         self._shift = 10.0 if bbox_occluded_thr is None else bbox_occluded_thr
         self._policy = self._make_policy()
         self._weights = ClassWeights(class_weights, allow, deny)
@@ -306,7 +305,7 @@ class CopyPaste(BaseTransform):  # type: ignore[misc]
         Returns:
             New results; the same objects as before if nothing was pasted.
         """
-        source = _source_of(results)
+        source = source_of(results, 'CopyPaste')
         destination = {k: v for k, v in results.items() if k != 'mix_results'}
         refuse_stale_keys(destination)
         if not len(required(source, 'gt_bboxes', 'source')):
@@ -466,42 +465,6 @@ class CopyPaste(BaseTransform):  # type: ignore[misc]
         names = inspect.signature(type(self)).parameters
         values = ', '.join(f'{name}={getattr(self, name)!r}' for name in names)
         return f'{type(self).__name__}({values})'
-
-
-def _check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
-    if value not in choices:
-        raise ValueError(f'{name} must be one of {choices}, but is {value!r}')
-
-
-def _parse_count(
-    num_pasted: str | int | Sequence[int | None],
-) -> tuple[int, int]:
-    """Turns ``num_pasted`` into the least and the most objects."""
-    if isinstance(num_pasted, str) and num_pasted in _COUNTS:
-        return _COUNTS[num_pasted]
-    if isinstance(num_pasted, int):
-        num_pasted = (num_pasted, num_pasted)
-    if not isinstance(num_pasted, str) and len(num_pasted) == 2:
-        low, high = num_pasted
-        high = _UNBOUNDED if high is None else high
-        if isinstance(low, int) and isinstance(high, int) and 0 <= low <= high:
-            return low, high
-    raise ValueError(
-        "num_pasted must be 'random', 'one', 'all', a number or (low, high) "
-        f'with 0 <= low <= high, but is {num_pasted!r}'
-    )
-
-
-def _source_of(results: Results) -> Results:
-    mixed = results.get('mix_results')
-    mixed = [one for one in mixed or () if one is not None]
-    if len(mixed) != 1:
-        found = len(mixed) or 'none'
-        raise ValueError(
-            "CopyPaste needs one source image in 'mix_results', but found "
-            f'{found}; put it into the pipeline of a MultiImageMixDataset'
-        )
-    return dict(mixed[0])
 
 
 def _lacks_masks(results: Results) -> bool:
