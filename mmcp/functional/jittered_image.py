@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from mmcp.functional.jitter import JitterParams, fill_outside
 
-__all__ = ['JitteredImage', 'jitter_image']
+__all__ = ['MAX_EXCESS', 'JitteredImage', 'jitter_image']
 
+# How many times the memory of its pixels an image may keep alive.
+MAX_EXCESS = 1.15
 # How far, in source pixels, a resized window may lie beside its exact place.
 # At 1/64 the mean gray level of a photograph changes by about 0.05.
 _MAX_SHIFT = 1 / 64
-# How much more memory than its pixels an output may keep alive.
-_MAX_EXCESS = 1.15
 
 
 class JitteredImage:
@@ -65,6 +65,11 @@ class JitteredImage:
         """Type of the pixels."""
         return self.image.dtype
 
+    @property
+    def nbytes(self) -> int:
+        """Memory of the output, were it made, in bytes."""
+        return int(np.prod(self.shape)) * self.dtype.itemsize
+
     def __array__(
         self, dtype: Any = None, copy: bool | None = None
     ) -> NDArray[Any]:
@@ -85,13 +90,15 @@ class JitteredImage:
             part.indices(side)[:2]
             for part, side in zip(window, self.shape[:2], strict=True)
         )
+        size = max(rows[1] - rows[0], 0), max(columns[1] - columns[0], 0)
+        if not all(size):
+            return np.empty((*size, *self.image.shape[2:]), self.dtype)
         height, width = self.params.window
         if rows[1] > height or columns[1] > width:
             padded: NDArray[Any] = np.asarray(self)[window]
             return padded
         left = width - columns[1] if self.params.flip else columns[0]
         y, x = self.params.offset
-        size = rows[1] - rows[0], columns[1] - columns[0]
         part = _part_of(self.params, (y + rows[0], x + left), size)
         resized = np.empty((*part.size, *self.image.shape[2:]), self.dtype)
         part.resize(self.image, self.params, resized)
@@ -128,7 +135,7 @@ def jitter_image(
         canvas, (y + params.window[0], x + params.window[1]), pad_value
     )
     out = canvas[y : y + height, x : x + width]
-    if canvas.size > _MAX_EXCESS * out.size:
+    if canvas.size > MAX_EXCESS * out.size:
         out = out.copy()
     return out
 

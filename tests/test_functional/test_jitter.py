@@ -161,6 +161,19 @@ def test_a_window_is_that_of_the_whole(params, data):
     assert difference.size < 3000 or difference.mean() <= 1.2
 
 
+@pytest.mark.parametrize('channels', [None, 1, 3])
+def test_a_window_of_no_pixels_is_empty(channels):
+    image = photograph(40, 60, channels=channels or 1)
+    if channels is None:
+        image = image[..., 0]
+    params = JitterParams((40, 60), (64, 64), 0.1, (0, 0), True)
+    lazy = JitteredImage(image, params)
+    rest = () if channels is None else (channels,)
+    assert lazy[2:2, 1:3].shape == (0, 2, *rest)
+    assert lazy[1:3, 0:0].shape == (2, 0, *rest)
+    assert lazy[3:1, 64:].shape == (0, 0, *rest)
+
+
 @pytest.mark.parametrize('dtype', [np.uint8, np.uint16, np.float32])
 @pytest.mark.parametrize('channels', [None, 1, 2, 4, 6])
 def test_dtypes_and_channels(dtype, channels):

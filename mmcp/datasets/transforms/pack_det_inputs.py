@@ -7,6 +7,7 @@ import torch
 from mmdet.datasets.transforms import PackDetInputs as MMDetPackDetInputs
 from numpy.typing import NDArray
 
+from mmcp.functional.jittered_image import MAX_EXCESS
 from mmcp.registry import TRANSFORMS
 from mmcp.structures import CroppedBitmapMasks
 
@@ -19,8 +20,9 @@ class PackDetInputs(MMDetPackDetInputs):  # type: ignore[misc]
 
     Drop-in for MMDetection's ``PackDetInputs`` with the same argument
     ``meta_keys`` and the same content. Two things differ. ``inputs`` is a
-    permuted view of shape (C, H, W) of the image in memory of (H, W, C): it
-    travels from a worker as it is, and the data preprocessor reads it in any
+    permuted view of shape (C, H, W) of the image in memory of (H, W, C),
+    unless that is a small part of a larger array: it travels from a worker
+    as it is, and the data preprocessor reads it in any
     layout. ``CroppedBitmapMasks`` leave with bitmaps only, so that no
     rasterising is left to the training process.
 
@@ -59,8 +61,10 @@ class PackDetInputs(MMDetPackDetInputs):  # type: ignore[misc]
 def _as_inputs(image: NDArray[Any]) -> torch.Tensor:
     if image.ndim == 2:
         image = image[..., None]
-    rows_are_contiguous = image.strides[0] > 0 and image[0].flags.c_contiguous
-    if not rows_are_contiguous:
+    # With the rows goes what lies between them.
+    sent = image.strides[0] * len(image)
+    little_more = 0 < sent <= MAX_EXCESS * image.nbytes
+    if not (little_more and image[0].flags.c_contiguous):
         image = np.ascontiguousarray(image)
     if not image.flags.writeable:
         # A tensor can be written to, a cached image must not be.

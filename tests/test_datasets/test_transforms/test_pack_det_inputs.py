@@ -122,6 +122,21 @@ def test_images_of_any_layout(change):
     assert torch.equal(ours, theirs)
 
 
+@pytest.mark.parametrize(
+    'change', [lambda image: image[:, 3:9], lambda image: image[::2]]
+)
+def test_little_is_sent_but_the_pixels(change):
+    # A crop of MMDetection's is a view of the whole image.
+    inputs = PackDetInputs()(dict(img=change(sample()['img'])))['inputs']
+    assert inputs.untyped_storage().nbytes() <= 1.15 * inputs.nbytes
+
+
+def test_a_small_gap_between_rows_is_sent_too():
+    image = sample()['img'][:, 3:]
+    inputs = PackDetInputs()(dict(img=image))['inputs']
+    assert inputs.data_ptr() == image.ctypes.data
+
+
 def test_a_read_only_image_is_safe_from_writes_into_the_tensor():
     image = sample()['img']
     image.flags.writeable = False
