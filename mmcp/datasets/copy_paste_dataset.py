@@ -23,12 +23,14 @@ from mmcp.datasets.class_weights import Class, ClassWeights
 from mmcp.datasets.sample_index import at, seeded
 from mmcp.datasets.transforms.postponed_images import postponed_images
 from mmcp.datasets.transforms.scale_jitter import ScaleJitter
-from mmcp.functional.jittered_image import JitteredImage
+from mmcp.functional.jittered_image import MAX_EXCESS, JitteredImage
 from mmcp.registry import DATASETS, TRANSFORMS
 
 Results = dict[str, Any]
 
 _STALE_MASKS = {'Mosaic': 'CachedMosaic', 'MixUp': 'CachedMixUp'}
+# Attributes of data sets and transforms that lead to transforms.
+_HOLDERS = ('dataset', 'datasets', 'pipeline', 'transforms')
 _MAX_REFETCH = 15
 _NEVER = torch.iinfo(torch.int64).max
 
@@ -47,9 +49,9 @@ class CopyPasteDataset:
     sample, that of the wrapped pipelines too, follows from the seed and the
     sample's position: a resumed run and any number of workers give the same
     samples. A cache gives that up, since it holds what its worker saw, and so
-    does a ``RepeatDataset`` or ``ClassBalancedDataset`` around this one, since
-    it replaces the index by one without position and seed: wrap ``dataset``
-    instead.
+    does a ``RepeatDataset``, ``ClassBalancedDataset`` or ``ConcatDataset``
+    around this one, since it replaces the index by one without position and
+    seed: wrap ``dataset`` instead.
 
     Args:
         dataset: The destination: a data set or its config. Its pipeline loads
@@ -128,7 +130,7 @@ class CopyPasteDataset:
             self.source,
             cache,
             cache_reuse,
-            copies=not all(isinstance(t, ScaleJitter) for t in transforms),
+            copies=not all(type(t) is ScaleJitter for t in transforms),
             postponed=not transforms and _ends_in_jitter(self.source),
         )
         self._postponed = _ends_in_jitter(self.dataset)
@@ -136,6 +138,14 @@ class CopyPasteDataset:
         self._chances = self._weigh_images()
         # Shared memory: persistent workers see the hook change it.
         self._stop = torch.tensor([_NEVER])
+        self._share_stop()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Keeps a copy's stop in shared memory too."""
+        self.__dict__.update(state)
+        self._share_stop()
+
+    def _share_stop(self) -> None:
         self._stop.share_memory_()  # type: ignore[no-untyped-call]
 
     @property
@@ -324,7 +334,17 @@ class _SourceCache:
                 f'source image {index} came out of its pipeline as None; '
                 'FilterAnnotations(keep_empty=False) keeps such images'
             )
-        return dict(sample)
+        sample = dict(sample)
+        image = sample.get('img')
+        if self.size and isinstance(image, JitteredImage):
+            sample['img'] = _smaller(image)
+        return sample
+
+
+def _smaller(image: JitteredImage) -> JitteredImage | NDArray[Any]:
+    """What takes less memory to keep, the jitter's input or its output."""
+    large = image.image.nbytes > MAX_EXCESS * image.nbytes
+    return np.asarray(image) if large else image
 
 
 def _own(sample: Results) -> Results:
@@ -338,23 +358,31 @@ def _own(sample: Results) -> Results:
 
 def _ends_in_jitter(dataset: Any) -> bool:
     """Whether nobody looks at an image between the jitter and this class."""
-    if isinstance(dataset, ConcatDataset):
+    if _gets_as(dataset, ConcatDataset):
         return all(_ends_in_jitter(part) for part in dataset.datasets)
-    if isinstance(dataset, RepeatDataset | ClassBalancedDataset):
+    if _gets_as(dataset, RepeatDataset, ClassBalancedDataset):
         return _ends_in_jitter(dataset.dataset)
-    kind = type(dataset)
     return (
-        isinstance(dataset, BaseDataset)
-        and kind.__getitem__ is BaseDataset.__getitem__
-        and kind.prepare_data is BaseDataset.prepare_data
+        _gets_as(dataset, BaseDataset)
+        and type(dataset).prepare_data is BaseDataset.prepare_data
         and _last_is_jitter(dataset.pipeline.transforms)
+    )
+
+
+def _gets_as(dataset: Any, *kinds: Any) -> bool:
+    """Whether samples are got by the method of one of some classes."""
+    return any(
+        isinstance(dataset, kind)
+        and type(dataset).__getitem__ is kind.__getitem__
+        for kind in kinds
     )
 
 
 def _last_is_jitter(transforms: Sequence[Any]) -> bool:
     """Whether only the last of some transforms can be a jitter, and is."""
     *others, last = [None, *transforms]
-    return isinstance(last, ScaleJitter) and not any(
+    # A class derived from it may look at the image.
+    return type(last) is ScaleJitter and not any(
         isinstance(one, ScaleJitter) or hasattr(one, 'transforms')
         for one in others
     )
@@ -404,14 +432,29 @@ def _build(dataset: Any) -> Any:
 
 def _refuse_stale_masks(part: Any) -> None:
     """Looks for transforms that move boxes and leave masks behind."""
+    name = _type_name(part)
+    if name in _STALE_MASKS:
+        raise ValueError(
+            f"MMDetection's {name} moves images and boxes but not masks; "
+            f'use {_STALE_MASKS[name]} instead'
+        )
+    for child in _parts_of(part):
+        _refuse_stale_masks(child)
+
+
+def _type_name(part: Any) -> str:
+    """Bare type of a config node, or MMDetection's class of an object."""
+    kind = part.get('type') if isinstance(part, Mapping) else type(part)
+    if not isinstance(kind, type):
+        return str(kind).rpartition('.')[2]
+    return kind.__name__ if kind.__module__.startswith('mmdet.') else ''
+
+
+def _parts_of(part: Any) -> list[Any]:
+    """What may hold transforms, in a config or in what was built."""
     if isinstance(part, Mapping):
-        name = str(part.get('type', '')).rpartition('.')[2]
-        if name in _STALE_MASKS:
-            raise ValueError(
-                f"MMDetection's {name} moves images and boxes but not masks; "
-                f'use {_STALE_MASKS[name]} instead'
-            )
-        part = list(part.values())
+        return list(part.values())
     if isinstance(part, list | tuple):
-        for child in part:
-            _refuse_stale_masks(child)
+        return list(part)
+    found = [getattr(part, key, None) for key in _HOLDERS]
+    return [child for child in found if child is not None]

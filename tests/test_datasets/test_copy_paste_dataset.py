@@ -4,6 +4,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from mmdet.datasets.transforms import MixUp, Mosaic
 from mmengine.dataset import (
     ClassBalancedDataset,
     pseudo_collate,
@@ -284,6 +285,16 @@ def test_transforms_that_leave_masks_stale_are_refused(name):
         CopyPasteDataset(empty(), pipeline=[dict(type=name), *PACK])
 
 
+@pytest.mark.parametrize('kind', [Mosaic, MixUp])
+def test_they_are_refused_however_they_are_given(kind):
+    sizes = dict(img_scale=(48, 48))
+    for step in (dict(type=kind, **sizes), kind(**sizes)):
+        nested = dict(type='RandomApply', transforms=[step])
+        for pipeline in ([step, *PACK], [nested, *PACK]):
+            with pytest.raises(ValueError, match=f'use Cached{kind.__name__}'):
+                CopyPasteDataset(empty(), pipeline=pipeline)
+
+
 @pytest.mark.parametrize('place', ['before', 'after'])
 def test_cached_mosaic_and_mixup_work(place):
     """MMDetection's issue 10196: Copy-Paste crashed beside MixUp."""
@@ -434,8 +445,10 @@ def test_samples_do_not_depend_on_workers_or_resuming():
     assert not all(map(np.array_equal, expected, other))
 
 
-def test_the_stop_reaches_persistent_workers():
-    dataset = build(empty(), sources())
+# A Runner copies its config, in which the data set may stand ready.
+@pytest.mark.parametrize('copied', [lambda same: same, copy.deepcopy])
+def test_the_stop_reaches_persistent_workers(copied):
+    dataset = copied(build(empty(), sources()))
     loader = DataLoader(
         dataset,
         batch_size=1,

@@ -15,6 +15,7 @@ from mmcp.datasets import CopyPasteDataset, copy_paste_dataset
 from mmcp.datasets.sample_index import SampleIndex
 from mmcp.datasets.transforms import ScaleJitter
 from mmcp.functional.jittered_image import JitteredImage
+from mmcp.structures import CroppedBitmapMasks
 
 CLASSES = ('cat', 'dog', 'bird', 'horse', 'cow')
 RESULTS = [lambda results: results]
@@ -155,10 +156,27 @@ class Curious(Folder):
         return look(super().prepare_data(idx))
 
 
+class CuriousJitter(ScaleJitter):
+    """Looks at what it made."""
+
+    def transform(self, results):
+        return look(super().transform(results))
+
+
+class CuriousRepeats(RepeatDataset):
+    """Looks at what the data set inside made."""
+
+    def __getitem__(self, idx):
+        return look(super().__getitem__(idx))
+
+
 @pytest.mark.parametrize(
     'make',
     [
         lambda: folder(look),
+        lambda: Folder(pipeline=[load, CuriousJitter(size=(96, 64))]),
+        lambda: CuriousRepeats(folder(), 2),
+        lambda: ConcatDataset([folder(), Curious(pipeline=[load, jitter()])]),
         lambda: Folder(pipeline=[load, jitter(), look, jitter()]),
         lambda: Curious(pipeline=[load, jitter()]),
         lambda: CopyPasteDataset(folder(), pipeline=[look]),
@@ -167,6 +185,39 @@ class Curious(Folder):
 def test_whoever_looks_in_between_gets_an_array(windows, make):
     samples_of(CopyPasteDataset(make(), pipeline=[look]))
     samples_of(CopyPasteDataset(folder(), make(), pipeline=[look]))
+
+
+def test_a_jitter_after_the_cache_that_looks_gets_an_array(windows):
+    dataset = CopyPasteDataset(
+        folder(),
+        Folder(pipeline=[load]),
+        source_pipeline=[CuriousJitter(size=(96, 64))],
+        pipeline=[look],
+        cache=2,
+    )
+    samples_of(dataset)
+
+
+def load_large(results):
+    return dict(
+        load(results),
+        img=np.zeros((600, 800, 3), np.uint8),
+        gt_masks=CroppedBitmapMasks([], 600, 800),
+        gt_bboxes=np.zeros((0, 4), np.float32),
+        gt_bboxes_labels=np.zeros(0, np.int64),
+        gt_ignore_flags=np.zeros(0, bool),
+    )
+
+
+def test_a_cache_keeps_the_smaller_of_input_and_output():
+    large = Folder(pipeline=[load_large, jitter()])
+    dataset = CopyPasteDataset(folder(), large, pipeline=RESULTS, cache=2)
+    samples_of(dataset, 4)
+    for sample in dataset._cache.samples:
+        image = sample['img']
+        assert isinstance(image, np.ndarray)
+        kept = image if image.base is None else image.base
+        assert kept.nbytes <= 1.15 * 96 * 64 * 3
 
 
 def test_without_pasting_the_image_is_made_too():

@@ -16,8 +16,8 @@ class InfiniteSampler(EndlessSampler):
     :meth:`skip` costs nothing: the order of a pass follows from the seed and
     the number of the pass. Ranks take positions in turn.
 
-    ``RepeatDataset`` and ``ClassBalancedDataset`` replace the index by an
-    ordinary one, so its position and seed do not reach a
+    ``RepeatDataset``, ``ClassBalancedDataset`` and ``ConcatDataset`` replace
+    the index by an ordinary one, so its position and seed do not reach a
     :class:`mmcp.CopyPasteDataset` inside them. Put them inside it, as its
     ``dataset``.
 
