@@ -18,8 +18,9 @@ class StopPastingHook(Hook):  # type: ignore[misc]
     of the stream on have no pasted objects, in persistent workers too. A batch
     sampler that reorders, such as MMDetection's ``AspectRatioBatchSampler``,
     mixes samples of both kinds for a few iterations. With other samplers, or
-    a ``RepeatDataset`` or ``ClassBalancedDataset`` around the data set, the
-    samples that workers had prepared already still have pasted objects.
+    a ``RepeatDataset``, ``ClassBalancedDataset`` or ``ConcatDataset`` around
+    the data set, the samples that workers had prepared already still have
+    pasted objects. A run resumed after that point never pastes.
 
     Args:
         iteration: First iteration without pasting, from 0. Defaults to None.
@@ -62,6 +63,9 @@ class StopPastingHook(Hook):  # type: ignore[misc]
             )
         self._stopped = False
         self._iteration, position = self._point(loader)
+        if runner.iter >= self._iteration:
+            # Workers start before the first iteration.
+            position = 0
         for dataset in self._datasets:
             dataset.stop_pasting(position)
 

@@ -157,7 +157,8 @@ def test_it_is_found_in_wrappers_and_in_each_other():
     beside, repeated = pasting(), RepeatDataset(config(), 2)
     whole = ConcatDataset([outer, repeated, beside])
     hook = StopPastingHook(4)
-    hook.before_train(SimpleNamespace(train_dataloader=loader_of(whole)))
+    runner = SimpleNamespace(train_dataloader=loader_of(whole), iter=0)
+    hook.before_train(runner)
     found = [inner, source, repeated.dataset, beside, outer]
     assert {id(each) for each in hook._datasets} == set(map(id, found))
     assert len(hook._datasets) == 5
@@ -179,6 +180,16 @@ def test_a_wrapper_that_hides_positions_stops_by_the_iteration():
     seen = objects_seen(StopPastingHook(2), loader, 5)
     # The batch of the iteration was made before the hook was called.
     assert seen == [[1, 1]] * 3 + [[0, 0]] * 2
+
+
+@pytest.mark.parametrize('workers', [0, 1])
+def test_a_run_resumed_after_the_end_never_pastes(workers):
+    for loader in (
+        loader_of(pasting(), DefaultSampler, workers),
+        loader_of(RepeatDataset(config(), 2), workers=workers),
+    ):
+        seen = objects_seen(StopPastingHook(2), loader, 7, start=4)
+        assert not any(sum(seen, []))
 
 
 def test_batches_of_one_aspect_ratio():
