@@ -239,8 +239,8 @@ def test_another_default_scope():
         (
             SAMPLER,
             dict(batch_sampler=dict(type='AspectRatioBatchSampler')),
+            dict(SAMPLER, type='mmcp.InfiniteSampler'),
             None,
-            'AspectRatioBatchSampler asks the sampler',
         ),
     ],
 )

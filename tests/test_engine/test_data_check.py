@@ -85,6 +85,32 @@ def test_unknown_type_of_data_set(tmp_path, part):
     )
 
 
+@pytest.mark.parametrize('source', ['a.json', 'none.json'])
+def test_missing_annotations_of_a_source_of_objects(tmp_path, source):
+    cfg = make(tmp_path)
+    inner = cfg.train_dataloader.dataset.dataset
+    cfg.train_dataloader.dataset = dict(
+        type='mmcp.CopyPasteDataset',
+        dataset=inner,
+        source=dict(inner, ann_file=source),
+        # Transforms, not data sets.
+        source_pipeline=[dict(type='Nothing', ann_file='none.json')],
+    )
+    if source == 'a.json':
+        check_data(cfg, ['train'])
+        return
+    with pytest.raises(FileNotFoundError) as caught:
+        check_data(cfg, ['train'])
+    assert caught.value.filename == str(tmp_path / 'none.json')
+
+
+def test_unknown_type_of_a_source(tmp_path):
+    cfg = make(tmp_path)
+    cfg.train_dataloader.dataset.source = dict(type='CocoDatset')
+    with pytest.raises(UsageError, match="no dataset 'CocoDatset'"):
+        check_data(cfg, ['train'])
+
+
 def test_missing_annotations_of_the_evaluator(tmp_path):
     cfg = make(tmp_path)
     cfg.test_evaluator[0].ann_file = 'none.json'

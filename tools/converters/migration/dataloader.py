@@ -35,7 +35,7 @@ def migrate_dataloader(config: Node, options: Options, report: Report) -> Node:
         dataset = add_copy_paste(dataset, place, options, report)
     out = dict(loader, dataset=dataset)
     if isinstance(loader.get('sampler'), dict):
-        out['sampler'] = _sampler(out, options, report)
+        out['sampler'] = _sampler(loader['sampler'], options, report)
     _explain_draws(out, report)
     return out
 
@@ -64,20 +64,13 @@ def _pipeline_switch(config: Node, options: Options) -> str:
     return next((n for n in names if 'PipelineSwitch' in n), '')
 
 
-def _sampler(loader: Node, options: Options, report: Report) -> Node:
-    sampler: Node = loader['sampler']
+def _sampler(sampler: Node, options: Options, report: Report) -> Node:
     place, name = f'{PLACE}.sampler', options.name_of(sampler)
     if name != 'InfiniteSampler':
         return sampler
-    if loader.get('batch_sampler'):
-        text = (
-            f'{loader["batch_sampler"].get("type")} asks the sampler for its '
-            'data set, which mmcp.InfiniteSampler does not keep'
-        )
-    elif set(sampler) - {'type', 'shuffle', 'seed'}:
+    if set(sampler) - {'type', 'shuffle', 'seed'}:
         text = 'InfiniteSampler has arguments that are unknown here'
-    else:
-        report.done.append((place, 'InfiniteSampler -> mmcp.InfiniteSampler'))
-        return dict(sampler, type='mmcp.InfiniteSampler')
-    report.left.append((place, text))
-    return sampler
+        report.left.append((place, text))
+        return sampler
+    report.done.append((place, 'InfiniteSampler -> mmcp.InfiniteSampler'))
+    return dict(sampler, type='mmcp.InfiniteSampler')
