@@ -1,10 +1,8 @@
-import logging
 from copy import deepcopy
 
 import pytest
 import torch
 from cp2_models import GN, aspp, batch, cp2, fcn, moco, resnet, total
-from mmengine.logging import MMLogger
 from mmengine.runner import load_checkpoint
 from torch import nn
 
@@ -225,17 +223,6 @@ def test_one_part_on_one_device_is_not_shuffled():
 def test_without_batch_norm_nothing_is_shuffled():
     assert cp2().shuffle_bn
     assert not cp2(norm_cfg=GN).shuffle_bn
-
-
-def test_sync_bn_is_warned_of(caplog, monkeypatch):
-    logger = MMLogger.get_current_instance()
-    monkeypatch.setattr(logger, 'handlers', [caplog.handler])
-    with caplog.at_level(logging.WARNING):
-        cp2(backbone=resnet(dict(type='SyncBN')))
-        assert 'moco issue 46' in caplog.text
-        caplog.clear()
-        cp2()
-        assert 'SyncBN' not in caplog.text
 
 
 @pytest.mark.parametrize(
