@@ -8,10 +8,10 @@ from pathlib import Path
 
 import torch
 import torch.distributed
-from cp2_models import GN, batch, cp2, moco, total
+from cp2_models import GN, batch, cp2, moco, shallow, total
 from mmengine.dist import get_rank, get_world_size
 from mmengine.model import MMDistributedDataParallel
-from torch import nn
+from mmengine.optim import OptimWrapper
 
 from mmcp.models.selfsup.shuffle import gather_batch, own_part
 
@@ -65,6 +65,28 @@ def exchange():
     )
 
 
+def distributed(model):
+    """As mmengine's runner wraps by default."""
+    return MMDistributedDataParallel(
+        model, broadcast_buffers=False, find_unused_parameters=False
+    )
+
+
+def steps(compiled):
+    """What two steps report, with ``compile=True`` in a config or without."""
+    model = distributed(cp2(momentum=0.9, **shallow()))
+    step = model.train_step
+    if compiled:
+        step = torch.compile(step, backend='aot_eager')
+    wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), 0.05))
+    log = []
+    for number in range(2):
+        data = batch(4, seed=10 * number + get_rank())
+        values = step(data, wrapper)
+        log.append({name: value.item() for name, value in values.items()})
+    return log
+
+
 def uneven():
     """The error where ranks have batches of different sizes."""
     try:
@@ -79,14 +101,9 @@ def main(folder):
     assert get_world_size() == 2
     torch.set_num_threads(1)
 
-    def wrap(model: nn.Module):
-        # As mmengine's runner wraps by default.
-        return MMDistributedDataParallel(
-            model, broadcast_buffers=False, find_unused_parameters=False
-        )
-
-    results = {case: train(case, wrap=wrap) for case in CASES}
+    results = {case: train(case, wrap=distributed) for case in CASES}
     results |= dict(exchange=exchange(), uneven=uneven())
+    results |= dict(eager=steps(False), compiled=steps(True))
     torch.save(results, folder / f'rank{get_rank()}.pt')
     torch.distributed.destroy_process_group()
 

@@ -88,6 +88,15 @@ def test_ranks_hold_the_same_queue_and_weights(ranks, case):
     )
 
 
+def test_compiled_steps_of_ranks_are_the_same(ranks):
+    for rank in ranks:
+        for found, expected in zip(
+            rank['compiled'], rank['eager'], strict=True
+        ):
+            assert found == pytest.approx(expected, rel=1e-4, abs=1e-4)
+    assert ranks[0]['compiled'] != ranks[1]['compiled']
+
+
 def test_batches_are_gathered_in_the_order_of_ranks(ranks):
     for rank in ranks:
         exchange = rank['exchange']

@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from cp2_models import GN, aspp, batch, cp2, fcn, resnet, total
+from cp2_models import BN, GN, aspp, batch, cp2, fcn, resnet, total
 
 from mmcp.functional.contrastive import (
     dense_contrastive_loss,
@@ -161,6 +161,78 @@ def test_any_input_size(height, width):
         dict(query=images, key=images), dict(query=mask, key=mask), 'loss'
     )
     assert all(value.isfinite() for value in losses.values())
+
+
+VIT = dict(
+    type='VisionTransformer', img_size=32, patch_size=8, embed_dims=16,
+    num_layers=4, num_heads=2,
+)  # fmt: skip
+PYRAMID = dict(in_channels=[8, 16, 32, 64], in_index=[0, 1, 2, 3], channels=8)
+SEGMENTORS = {
+    'vit-last': (
+        dict(
+            backbone=VIT | dict(out_indices=-1, final_norm=True),
+            decode_head=fcn(in_channels=16, in_index=0),
+        ),
+        (5, 8),
+    ),
+    'vit-between': (
+        dict(
+            backbone=VIT | dict(out_indices=(1, 3)),
+            decode_head=aspp(in_channels=16, in_index=1),
+        ),
+        (5, 8),
+    ),
+    'mit-segformer': (
+        dict(
+            backbone=dict(
+                type='MixVisionTransformer', embed_dims=8,
+                num_layers=[1] * 4, num_heads=[1, 2, 4, 8],
+            ),
+            decode_head=PYRAMID | dict(type='SegformerHead', norm_cfg=BN),
+        ),
+        (10, 16),
+    ),
+    'swin-uper': (
+        dict(
+            backbone=dict(
+                type='SwinTransformer', embed_dims=8, depths=[2] * 4,
+                num_heads=[1, 1, 2, 2], window_size=4,
+            ),
+            decode_head=PYRAMID | dict(
+                type='UPerHead', pool_scales=(1, 2), norm_cfg=BN,
+            ),
+        ),
+        (10, 16),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ('options', 'grid'), SEGMENTORS.values(), ids=SEGMENTORS
+)
+def test_any_segmentor_learns_from_wide_images(options, grid):
+    """Every parameter gets a gradient, as several GPUs need."""
+    model = cp2(**options).train()
+    images = torch.randn(2, 3, 40, 64)
+    mask = torch.zeros(2, 40, 64, dtype=torch.bool)
+    mask[:, :24, :40] = True
+    data = dict(query=images, key=images + 0.1), dict(query=mask, key=mask)
+    assert model.extract(images).shape == (2, 8, *grid)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    losses = []
+    for _ in range(3):
+        loss = total(model(*data, mode='loss'))
+        optimizer.zero_grad()
+        loss.backward()
+        dead = [
+            n for n, p in model.encoder_q.named_parameters() if p.grad is None
+        ]
+        assert not dead
+        optimizer.step()
+        losses.append(loss.item())
+    assert all(map(math.isfinite, losses))
+    assert len(set(losses)) == 3
 
 
 def test_views_may_differ_in_size():
