@@ -15,12 +15,13 @@ def build(config):
         return MODELS.build(config)
 
 
-def encoder_decoder(backbone=None, head=None, **options):
+def encoder_decoder(backbone=None, head=None, neck=None, **options):
     """A segmentor; ``options`` are those of an FCN head."""
     return build(
         dict(
             type='EncoderDecoder',
             backbone=backbone or resnet_config(),
+            neck=neck,
             decode_head=head or fcn_config(**options),
             test_cfg=dict(mode='whole'),
         )

@@ -135,29 +135,29 @@ def load_weights(
             fit.
     """
     modules = wanted_parts(model, part)
-    resized = ''
-    pending = []
-    for name, module in modules.items():
-        held = dict(weights.part(name))
-        if not held:
-            raise _absent(name, weights)
-        if name == 'backbone':
-            _check_heads(module, weights)
-            resized = _fit_positions(module, held)
-        needed = module.state_dict()
-        fresh = [n for n in needed if CLASSIFIER in n.split('.')]
-        needed = {n: v for n, v in needed.items() if n not in fresh}
-        pending.append((module, held, fresh, compare(name, needed, held)))
-    comparisons = tuple(comparison for *_, comparison in pending)
+    _check_neck(model, modules, weights)
+    _check_heads(modules.get('backbone'), weights)
+    held = {name: _held(name, weights) for name in modules}
+    resized = _fit_positions(modules.get('backbone'), held)
+    comparisons = tuple(
+        compare(name, _without_classifier(module), held[name])
+        for name, module in modules.items()
+    )
     _check(comparisons, weights)
-    for module, held, _, comparison in pending:
-        _copy(module, held, comparison)
+    for comparison in comparisons:
+        name = comparison.part
+        _copy(modules[name], held[name], comparison)
     return LoadReport(
         source=weights.source,
         layout=weights.layout.title,
         comparisons=comparisons,
         resized=resized,
-        fresh=tuple(name for _, _, fresh, _ in pending for name in fresh),
+        fresh=tuple(
+            name
+            for module in modules.values()
+            for name in module.state_dict()
+            if _is_classifier(name)
+        ),
         dropped=_count_dropped(weights, comparisons, modules),
     )
 
@@ -192,9 +192,22 @@ def wanted_parts(model: nn.Module, part: str) -> dict[str, nn.Module]:
     return {name: found[name] for name in wanted}
 
 
-def _absent(part: str, weights: ModelWeights) -> MismatchError:
+def _is_classifier(name: str) -> bool:
+    return CLASSIFIER in name.split('.')
+
+
+def _without_classifier(module: nn.Module) -> dict[str, Tensor]:
+    state: dict[str, Tensor] = module.state_dict()
+    return {n: v for n, v in state.items() if not _is_classifier(n)}
+
+
+def _held(part: str, weights: ModelWeights) -> dict[str, Tensor]:
+    """A part's tensors in the file; raises if there are none."""
+    tensors = weights.part(part)
+    if tensors:
+        return dict(tensors)
     holds = [name for name in (*PARTS, 'neck') if weights.part(name)]
-    return MismatchError(
+    raise MismatchError(
         f'{weights.source} ({weights.layout.title}) holds no {part}, only: '
         f'{", ".join(holds) or "nothing that is known"}. '
         + (
@@ -205,39 +218,53 @@ def _absent(part: str, weights: ModelWeights) -> MismatchError:
     )
 
 
-def _check_heads(backbone: nn.Module, weights: ModelWeights) -> None:
+def _check_neck(
+    model: nn.Module, modules: Mapping[str, nn.Module], weights: ModelWeights
+) -> None:
+    """Raises if the head was trained on what a neck made of the features."""
+    if 'head' in modules and weights.neck and 'neck' not in modules:
+        raise MismatchError(
+            f'{weights.source} ({weights.layout.title}) has a neck between '
+            f'backbone and head, but {type(model).__name__} has none. Add the '
+            "neck of the pretraining, or load part='backbone'."
+        )
+
+
+def _check_heads(backbone: nn.Module | None, weights: ModelWeights) -> None:
     """Compares numbers of attention heads, which no shape depends on."""
-    attention = next(
-        (
-            m
-            for m in backbone.modules()
-            if isinstance(m, nn.MultiheadAttention)
-        ),
-        None,
+    if backbone is None or weights.num_heads is None:
+        return
+    found = (
+        module.num_heads
+        for module in backbone.modules()
+        if isinstance(module, nn.MultiheadAttention)
     )
-    theirs = weights.num_heads
-    if attention is None or theirs in (None, attention.num_heads):
+    theirs, ours = weights.num_heads, next(found, None)
+    if ours in (None, theirs):
         return
     raise MismatchError(
         f'{weights.source} ({weights.layout.title}) is a transformer with '
-        f'{theirs} attention heads, but the model has {attention.num_heads}. '
-        'All tensors would fit, and the features would be wrong. Set '
+        f'{theirs} attention heads, but the model has {ours}. All tensors '
+        'would fit, and the features would be wrong. Set '
         f'num_heads={theirs} in the backbone; if the file is of a kind that '
-        'was trained with another number, say so with num_heads='
-        f'{attention.num_heads} where the checkpoint is named.'
+        f'was trained with another number, say so with num_heads={ours} where '
+        'the checkpoint is named.'
     )
 
 
-def _fit_positions(backbone: nn.Module, held: dict[str, Tensor]) -> str:
+def _fit_positions(
+    backbone: nn.Module | None, held: Mapping[str, dict[str, Tensor]]
+) -> str:
     """Resizes a position embedding in place; says from what to what."""
-    theirs, ours = held.get(_POSITIONS), getattr(backbone, _POSITIONS, None)
-    if theirs is None or ours is None or theirs.shape == ours.shape:
+    ours = getattr(backbone, _POSITIONS, None)
+    theirs = held.get('backbone', {}).get(_POSITIONS)
+    if backbone is None or ours is None or theirs is None:
         return ''
     side, grid = square_side(theirs), _grid(backbone, ours)
-    same = theirs.ndim == 3 and theirs.shape[2] == ours.shape[2]
-    if side is None or grid is None or not same:
+    same = theirs.shape[2:] == ours.shape[2:]
+    if side is None or grid is None or not same or grid == (side, side):
         return ''
-    held[_POSITIONS] = resize_positions(theirs, grid)
+    held['backbone'][_POSITIONS] = resize_positions(theirs, grid)
     return f'{side}x{side} to {grid[0]}x{grid[1]}'
 
 

@@ -73,6 +73,35 @@ def test_parts_of_models():
     ]
 
 
+def test_the_neck_goes_with_the_head():
+    neck = dict(
+        type='mmseg.FPN',
+        in_channels=[4, 8, 16, 32],
+        out_channels=32,
+        num_outs=4,
+    )
+    model = encoder_decoder(neck=neck)
+    theirs = {name: v + 1 for name, v in model.neck.state_dict().items()}
+    content = mmcp_cp2(random_resnet())
+    without = sort_weights(content, 'x')
+    content['state_dict'] |= under('encoder_q.neck.', theirs)
+    weights = sort_weights(content, 'x')
+
+    assert 'holds no neck' in refusal(model, without, 'backbone+head')
+    said = refusal(encoder_decoder(), weights, 'backbone+head')
+    assert 'has a neck between backbone and head, but EncoderDecoder' in said
+    load_weights(encoder_decoder(), weights)
+    load_weights(model, weights)
+    assert not any(
+        torch.equal(model.neck.state_dict()[n], theirs[n]) for n in theirs
+    )
+    report = load_weights(model, weights, 'backbone+head')
+    assert 'neck 16 of 16 tensors (100 %)' in str(report)
+    assert all(
+        torch.equal(model.neck.state_dict()[n], theirs[n]) for n in theirs
+    )
+
+
 def test_names_of_parts():
     assert parse_part('head+backbone') == ('backbone', 'head')
     for part in ('', 'neck', 'backbone+', 'backbone,head'):
