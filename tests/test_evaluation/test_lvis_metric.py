@@ -1,15 +1,24 @@
+import itertools
 import json
 import logging
+import pickle
 
 import numpy as np
 import pytest
 import torch
-from lvis_samples import make_annotations, make_detections, with_masks, write
+from lvis_samples import (
+    corners,
+    make_annotations,
+    make_detections,
+    with_masks,
+    write,
+)
 from mmengine.evaluator import Evaluator
 from mmengine.logging import MMLogger
-from mmengine.registry import METRICS
+from mmengine.registry import METRICS, MODELS
 from mmengine.structures import BaseDataElement, InstanceData
 from pycocotools import mask as mask_api
+from tiny_detectors import SIDE, config_of, make_batch
 
 from mmcp.evaluation import LVISMetric
 from mmcp.evaluation.lvis_annotations import LVISAnnotations
@@ -145,6 +154,73 @@ def test_an_image_shown_twice_counts_once(ann_file):
     rows = samples()
     metric = LVISMetric(ann_file)
     assert evaluate(metric, [rows, rows[:3]]) == evaluate(metric, [rows])
+
+
+def test_ranks_exchange_what_was_kept(ann_file):
+    """Two ranks take samples in turn; what they keep is pickled."""
+    rows = [one.to_dict() for one in samples()]
+    ranks = []
+    for rank in (0, 1):
+        metric = LVISMetric(ann_file, metric=['bbox', 'segm'])
+        metric.dataset_meta = dict(classes=NAMES)
+        metric.process({}, rows[rank::2])
+        ranks.append(pickle.loads(pickle.dumps(metric.results)))
+    merged = [one for pair in zip(*ranks, strict=True) for one in pair]
+    alone = LVISMetric(ann_file, metric=['bbox', 'segm'])
+    found = metric.compute_metrics(merged)
+    assert {f'lvis/{key}': one for key, one in found.items()} == evaluate(
+        alone
+    )
+
+
+def test_predictions_of_a_detector(tmp_path):
+    """Its results are those of the files that it writes."""
+    config = config_of('mask')
+    config.type = 'mmdet.MaskRCNN'
+    config.test_cfg.rcnn.score_thr = 0.0
+    torch.manual_seed(0)
+    model = MODELS.build(config).eval()
+    data = make_batch()
+    truth = detector_truth(data['data_samples'])
+    prefix = str(tmp_path / 'run')
+    metric = LVISMetric(
+        write(tmp_path / 'truth.json', truth),
+        metric=['bbox', 'segm'],
+        outfile_prefix=prefix,
+    )
+    names = [one['name'] for one in truth['categories']]
+    found = evaluate(metric, [model.test_step(data)], names)
+    for name in ('bbox', 'segm'):
+        rows = json.loads((tmp_path / f'run.{name}.json').read_text())
+        assert len(rows) > 10
+        summary = evaluate_results(LVISAnnotations(truth), rows, name)
+        assert found[f'lvis/{name}_AP'] == summary.results()['AP'] >= 0
+
+
+def detector_truth(batch):
+    """The squares of a batch in LVIS's format."""
+    number = itertools.count(1)
+    objects = [
+        dict(
+            id=next(number),
+            image_id=sample.img_id,
+            category_id=label + 1,
+            bbox=[x, y, 30, 30],
+            area=900.0,
+            segmentation=[corners(x, y, 30, 30)],
+        )
+        for sample in batch
+        for label, (x, y, *_) in enumerate(sample.gt_instances.bboxes.tolist())
+    ]
+    image = dict(height=SIDE, width=SIDE)
+    image |= dict(neg_category_ids=[], not_exhaustive_category_ids=[])
+    return dict(
+        images=[image | dict(id=sample.img_id) for sample in batch],
+        categories=[
+            dict(id=i + 1, name=f'class {i}', frequency='f') for i in range(3)
+        ],
+        annotations=objects,
+    )
 
 
 def test_some_of_the_classes(ann_file):
