@@ -25,7 +25,8 @@ setup(
     python_requires='>=3.10',
     # Not the stack: a user may have either line of OpenMMLab, and `import
     # mmcp` says what is missing. opencv has four names on the registry.
-    install_requires=['numpy', 'pycocotools'],
+    # numpy since it lends the generator behind its global state.
+    install_requires=['numpy>=1.24', 'pycocotools'],
     extras_require={
         'onedl': requirements('onedl'),
         'dev': requirements('dev'),

@@ -18,8 +18,9 @@ from mmcp.engine.failures import unknown_type
 from mmcp.engine.options import leaves
 from mmcp.engine.segmentation_files import is_segmentation_data, missing_files
 
-# Keys of a config that hold data sets; `source` is CopyPasteDataset's.
-_DATA_SETS = ('dataset', 'datasets', 'source')
+# Keys of a config that hold data sets; the last three are those of
+# CopyPasteDataset and SelfTrainingDataset.
+_DATA_SETS = ('dataset', 'datasets', 'source', 'labeled', 'pseudo')
 
 
 def check_data(cfg: Config, parts: Sequence[str]) -> None:

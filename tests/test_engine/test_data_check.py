@@ -104,6 +104,20 @@ def test_missing_annotations_of_a_source_of_objects(tmp_path, source):
     assert caught.value.filename == str(tmp_path / 'none.json')
 
 
+@pytest.mark.parametrize('key', ['labeled', 'pseudo'])
+def test_missing_annotations_of_a_self_training(tmp_path, key):
+    cfg = make(tmp_path)
+    inner = cfg.train_dataloader.dataset.dataset
+    parts = dict(labeled=inner, pseudo=inner)
+    parts[key] = dict(inner, ann_file='none.json')
+    cfg.train_dataloader.dataset = dict(
+        type='mmcp.SelfTrainingDataset', **parts
+    )
+    with pytest.raises(FileNotFoundError) as caught:
+        check_data(cfg, ['train'])
+    assert caught.value.filename == str(tmp_path / 'none.json')
+
+
 def test_unknown_type_of_a_source(tmp_path):
     cfg = make(tmp_path)
     cfg.train_dataloader.dataset.source = dict(type='CocoDatset')
