@@ -201,9 +201,9 @@ class SegCopyPaste(BaseTransform):  # type: ignore[misc]
         patches = self.draw(visible, rng_of(results))
         if patches:
             sigma = self.blend_sigma if self.blend == 'gaussian' else 0.0
-            image = paste_image(out['img'], source['img'], patches, sigma)
+            # It compares the sizes of maps and images, so it comes first.
             update_seg_map(out, source, patches)
-            out['img'] = image
+            out['img'] = paste_image(out['img'], source['img'], patches, sigma)
         return out
 
     def draw(
