@@ -2,6 +2,8 @@
 
 import itertools
 import os
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import cv2
@@ -17,6 +19,14 @@ from mmcp.engine.hooks import UnreadableImagesHook
 from mmcp.engine.hooks import unreadable_images_hook as module
 
 _names = itertools.count()
+
+
+def test_hooks_do_not_load_mmdetection():
+    """Every tool imports them, ``--help`` too."""
+    code = 'import sys, mmcp.engine.hooks; print("mmdet" in sys.modules)'
+    command = [sys.executable, '-c', code]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert run.stdout.split()[-1] == 'False'
 
 
 class Toy(BaseModel):
