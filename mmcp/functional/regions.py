@@ -3,7 +3,7 @@
 Shapes: H W map, h w region.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import cv2
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mmcp.functional.patches import Patch, patch_from_bitmap
 
-__all__ = ['Region', 'class_regions', 'component_regions']
+__all__ = ['Region', 'class_regions', 'component_regions', 'labels_in']
 
 _NEIGHBOURS = 8
 
@@ -31,67 +31,19 @@ class Region(NamedTuple):
     area: int
 
 
-def class_regions(
-    seg_map: NDArray[Any], ignore_index: int = 255, min_area: int = 1
-) -> list[Region]:
-    """Takes all pixels of a class as one region.
-
-    With half of the classes it is what ClassMix pastes, Section 3.1 of
-    https://arxiv.org/abs/2007.07936.
+def labels_in(seg_map: NDArray[Any]) -> list[int]:
+    """Lists the labels of a map.
 
     Args:
         seg_map: Labels, shape (H, W), any integer type.
-        ignore_index: Label of no class. Defaults to 255.
-        min_area: Fewest pixels of a region. Defaults to 1.
 
     Returns:
-        The regions, by ascending label; disjoint, together all pixels that
-        are not ignored if ``min_area`` is 1.
+        The labels, ascending.
 
     Raises:
         ValueError: If the map has another number of axes than two.
         TypeError: If it is not of integers.
     """
-    regions = []
-    for label, patch in _classes(seg_map, ignore_index):
-        area = patch.area
-        if area >= min_area:
-            regions.append(Region(label, patch, area))
-    return regions
-
-
-def component_regions(
-    seg_map: NDArray[Any], ignore_index: int = 255, min_area: int = 1
-) -> list[Region]:
-    """Takes connected pixels of a class as a region.
-
-    Pixels that meet at a corner are connected. Where objects of a class do
-    not touch, a region is an object.
-
-    Args:
-        seg_map: Labels, shape (H, W), any integer type.
-        ignore_index: Label of no class. Defaults to 255.
-        min_area: Fewest pixels of a region. Defaults to 1.
-
-    Returns:
-        The regions, by ascending label; disjoint, together all pixels that
-        are not ignored if ``min_area`` is 1.
-
-    Raises:
-        ValueError: If the map has another number of axes than two.
-        TypeError: If it is not of integers.
-    """
-    return [
-        Region(label, part, area)
-        for label, patch in _classes(seg_map, ignore_index)
-        for part, area in _components(patch, min_area)
-    ]
-
-
-def _classes(
-    seg_map: NDArray[Any], ignore_index: int
-) -> Iterator[tuple[int, Patch]]:
-    """Yields the labels in the map, ascending, and their pixels."""
     if seg_map.ndim != 2:
         raise ValueError(
             f'a label map has shape (H, W), but this one {seg_map.shape}'
@@ -100,12 +52,6 @@ def _classes(
         raise TypeError(
             f'a label map is of integers, but this one of {seg_map.dtype}'
         )
-    for label in _labels(seg_map):
-        if label != ignore_index:
-            yield label, patch_from_bitmap(seg_map == label)
-
-
-def _labels(seg_map: NDArray[Any]) -> list[int]:
     found: list[int]
     if seg_map.dtype == np.uint8:
         # Several times faster than sorting them.
@@ -113,6 +59,56 @@ def _labels(seg_map: NDArray[Any]) -> list[int]:
     else:
         found = np.unique(seg_map).tolist()
     return found
+
+
+def class_regions(
+    seg_map: NDArray[Any], labels: Sequence[int], min_area: int = 1
+) -> list[Region]:
+    """Takes all pixels of a class as one region.
+
+    With half of the classes it is what ClassMix pastes, Section 3.1 of
+    https://arxiv.org/abs/2007.07936.
+
+    Args:
+        seg_map: Labels, shape (H, W), any integer type.
+        labels: Labels to look at, without repetition.
+        min_area: Fewest pixels of a region. Defaults to 1.
+
+    Returns:
+        The regions in the order of the labels; disjoint, together all pixels
+        with these labels if ``min_area`` is 1.
+    """
+    regions = []
+    for label in labels:
+        patch = patch_from_bitmap(seg_map == label)
+        area = patch.area
+        if area >= max(min_area, 1):
+            regions.append(Region(label, patch, area))
+    return regions
+
+
+def component_regions(
+    seg_map: NDArray[Any], labels: Sequence[int], min_area: int = 1
+) -> list[Region]:
+    """Takes connected pixels of a class as a region.
+
+    Pixels that meet at a corner are connected. Where objects of a class do
+    not touch, a region is an object.
+
+    Args:
+        seg_map: Labels, shape (H, W), any integer type.
+        labels: Labels to look at, without repetition.
+        min_area: Fewest pixels of a region. Defaults to 1.
+
+    Returns:
+        The regions in the order of the labels; disjoint, together all pixels
+        with these labels if ``min_area`` is 1.
+    """
+    return [
+        Region(whole.label, part, area)
+        for whole in class_regions(seg_map, labels, min_area)
+        for part, area in _components(whole.patch, min_area)
+    ]
 
 
 def _components(patch: Patch, min_area: int) -> Iterator[tuple[Patch, int]]:

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
+from mmcp.functional import regions
 from mmcp.functional.patches import write_patch
-from mmcp.functional.regions import class_regions, component_regions
+from mmcp.functional.regions import labels_in
 
-BOTH = (class_regions, component_regions)
 MAP = np.array(
     [
         [1, 1, 0, 255, 2],
@@ -26,24 +26,39 @@ maps = st.tuples(st.integers(1, 9), st.integers(1, 9)).flatmap(
 )
 
 
+def without(ignored, find):
+    """A function of a label map that looks at all labels but one."""
+
+    def look(seg_map, min_area=1):
+        labels = [n for n in labels_in(seg_map) if n != ignored]
+        return find(seg_map, labels, min_area)
+
+    return look
+
+
+class_regions = without(255, regions.class_regions)
+component_regions = without(255, regions.component_regions)
+BOTH = (class_regions, component_regions)
+
+
 def full(region, size):
     canvas = np.zeros(size, np.uint8)
     write_patch(region.patch, canvas)
     return canvas
 
 
-def shown(regions, size=MAP.shape):
-    return [(r.label, r.area, full(r, size).tolist()) for r in regions]
+def shown(found, size=MAP.shape):
+    return [(r.label, r.area, full(r, size).tolist()) for r in found]
 
 
 def test_classes_are_one_region_each():
-    regions = class_regions(MAP)
+    found = class_regions(MAP)
 
-    assert shown(regions) == [
+    assert shown(found) == [
         (label, int((MAP == label).sum()), (MAP == label).astype(int).tolist())
         for label in (0, 1, 2)
     ]
-    assert regions[1].patch.extent == (0, 0, 4, 4)
+    assert found[1].patch.extent == (0, 0, 4, 4)
 
 
 def test_components_are_connected_at_corners_too():
@@ -64,10 +79,13 @@ def test_small_regions_are_left_out(find):
         assert [r.area for r in find(MAP, min_area=least)] == expected
 
 
-@pytest.mark.parametrize('find', BOTH)
-def test_the_ignored_label_can_be_another(find):
-    labels = {r.label for r in find(MAP, ignore_index=0)}
-    assert labels == {1, 2, 255}
+@pytest.mark.parametrize(
+    'find', [regions.class_regions, regions.component_regions]
+)
+def test_only_the_given_labels_are_looked_at_in_their_order(find):
+    labels = [r.label for r in find(MAP, [255, 7, 1])]
+    assert sorted(set(labels), key=labels.index) == [255, 1]
+    assert find(MAP, []) == []
 
 
 @pytest.mark.parametrize('find', BOTH)
@@ -119,16 +137,21 @@ def test_any_integer_type_gives_the_same(find, dtype):
     assert shown(find(MAP.astype(dtype))) == shown(find(MAP))
 
 
+@pytest.mark.parametrize('dtype', [np.uint8, np.int8, np.int32, np.uint64])
+def test_labels_are_listed(dtype):
+    seg_map = np.array([[3, 100, 3], [0, 3, 100]], dtype)
+    assert labels_in(seg_map) == [0, 3, 100]
+
+
 def test_negative_and_large_labels():
     seg_map = np.array([[-1, 3000, 3000]], np.int32)
-    regions = class_regions(seg_map, ignore_index=-1)
-    assert [(r.label, r.area) for r in regions] == [(3000, 2)]
+    found = without(-1, regions.class_regions)(seg_map)
+    assert [(r.label, r.area) for r in found] == [(3000, 2)]
 
 
-@pytest.mark.parametrize('find', BOTH)
-def test_what_is_no_label_map_is_refused(find):
+def test_what_is_no_label_map_is_refused():
     with pytest.raises(ValueError, match=r'shape \(H, W\), but this one'):
-        find(np.zeros((2, 2, 1), np.uint8))
+        labels_in(np.zeros((2, 2, 1), np.uint8))
     with pytest.raises(TypeError, match='of integers, but this one of float'):
-        find(np.zeros((2, 2)))
-    assert find(np.full((2, 2), 255, np.uint8)) == []
+        labels_in(np.zeros((2, 2)))
+    assert class_regions(np.full((2, 2), 255, np.uint8)) == []

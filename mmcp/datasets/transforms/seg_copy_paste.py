@@ -18,9 +18,9 @@ from mmcp.datasets.transforms.randomness import rng_of
 from mmcp.functional.paste import draw_count, draw_selection, paste_image
 from mmcp.functional.patches import Patch
 from mmcp.functional.regions import (
-    Region,
     class_regions,
     component_regions,
+    labels_in,
 )
 from mmcp.registry import TRANSFORMS
 
@@ -221,12 +221,14 @@ class SegCopyPaste(BaseTransform):  # type: ignore[misc]
         """
         if self.prob < 1 and rng.random() >= self.prob:
             return []
-        regions: list[Region] = _MODES[self.mode](
-            seg_map, self.ignore_index, self.min_area
-        )
-        labels = np.array([region.label for region in regions], np.int64)
-        weights = self._weights.of(labels)
-        count = draw_count(rng, *self._count, np.count_nonzero(weights))
+        labels = [n for n in labels_in(seg_map) if n != self.ignore_index]
+        weights = self._weights.of(np.array(labels, np.int64))
+        chosen = dict(zip(labels, weights, strict=True))
+        # Nothing is looked for that could not be pasted.
+        labels = [label for label in labels if chosen[label] > 0]
+        regions = _MODES[self.mode](seg_map, labels, self.min_area)
+        weights = np.array([chosen[region.label] for region in regions])
+        count = draw_count(rng, *self._count, len(regions))
         selected = draw_selection(rng, weights, count)
         return [regions[index].patch for index in selected]
 
