@@ -22,9 +22,9 @@ class PackDetInputs(MMDetPackDetInputs):  # type: ignore[misc]
     ``meta_keys`` and the same content. Two things differ. ``inputs`` is a
     permuted view of shape (C, H, W) of the image in memory of (H, W, C),
     unless that is a small part of a larger array: it travels from a worker
-    as it is, and the data preprocessor reads it in any
-    layout. ``CroppedBitmapMasks`` leave with bitmaps only, so that no
-    rasterising is left to the training process.
+    as it is, and the data preprocessor reads it in any layout.
+    ``CroppedBitmapMasks`` leave with bitmaps only, so that no rasterising is
+    left to the training process.
 
     Required Keys:
         - img (H, W) or (H, W, C) (optional)
