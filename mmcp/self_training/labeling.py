@@ -32,7 +32,7 @@ from mmcp.self_training.result import write_result
 from mmcp.self_training.teacher import (
     Teacher,
     predict_from,
-    test_pipeline,
+    prediction_pipeline,
 )
 from mmcp.self_training.thresholds import ScoreThresholds
 from mmcp.self_training.work_folder import WorkFolder
@@ -172,7 +172,7 @@ class _Loading:
         loader = cfg.test_dataloader
         size, workers = options.batch_size, options.workers
         return cls(
-            pipeline=test_pipeline(cfg),
+            pipeline=prediction_pipeline(cfg),
             scope=cfg.get('default_scope', 'mmdet'),
             batch_size=loader.get('batch_size', 1) if size is None else size,
             workers=loader.get('num_workers', 0)

@@ -9,7 +9,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmcp.self_training.teacher import test_pipeline
+from mmcp.self_training.teacher import prediction_pipeline
 from mmcp.self_training.thresholds import ScoreThresholds
 
 _STACK = ('mmcp', 'mmdet', 'mmengine', 'mmcv', 'torch')
@@ -29,7 +29,7 @@ def describe(
         Names and hashes of config (model and test pipeline) and checkpoint,
         thresholds, and versions of the packages. JSON.
     """
-    content = dict(model=cfg.model, pipeline=test_pipeline(cfg))
+    content = dict(model=cfg.model, pipeline=prediction_pipeline(cfg))
     text = json.dumps(content, sort_keys=True, default=str)
     return dict(
         config=str(cfg.filename),

@@ -108,7 +108,7 @@ def predict_from(
                 node['max_per_img'] = max(node['max_per_img'], max_per_image)
 
 
-def test_pipeline(cfg: Config) -> list[ConfigDict]:
+def prediction_pipeline(cfg: Config) -> list[ConfigDict]:
     """A config's test pipeline, less what reads annotations.
 
     Args:
