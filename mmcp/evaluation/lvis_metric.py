@@ -292,7 +292,10 @@ class _Predictions:
 
 
 def _floats(values: Tensor) -> Floats:
-    return values.detach().cpu().numpy().astype(np.float64)
+    # By way of torch, since numpy has no bfloat16.
+    doubles = values.detach().cpu().to(torch.float64, copy=True)
+    found: Floats = doubles.numpy()
+    return found
 
 
 def _check_names(

@@ -116,6 +116,31 @@ def test_results_are_those_of_the_same_detections_in_files(
     assert evaluate(metric, [rows]) == found
 
 
+def test_images_without_detections(ann_file):
+    rows = samples()
+    for row in rows[1:]:
+        row.pred_instances = row.pred_instances[:0]
+    found = evaluate(LVISMetric(ann_file, metric=['bbox', 'segm']), [rows])
+    whole = expected('segm')['lvis/segm_AP'].expected
+    assert 0 <= found['lvis/segm_AP'] < whole
+    rows[0].pred_instances = rows[0].pred_instances[:0]
+    found = evaluate(LVISMetric(ann_file, metric=['bbox', 'segm']), [rows])
+    assert found['lvis/bbox_AP'] == found['lvis/segm_AP'] == 0
+
+
+def test_predictions_stay_as_they_are_and_may_be_of_half_precision(ann_file):
+    rows = samples()
+    before = [one.clone() for one in rows]
+    evaluate(LVISMetric(ann_file, metric=['bbox', 'segm']), [rows])
+    for one, other in zip(rows, before, strict=True):
+        for key, value in one.pred_instances.items():
+            assert torch.equal(value, other.pred_instances[key])
+    for one in rows:
+        one.pred_instances.scores = one.pred_instances.scores.bfloat16()
+    found = evaluate(LVISMetric(ann_file), [rows])
+    assert 0 < found['lvis/bbox_AP'] < 1
+
+
 def test_nine_results_are_given(ann_file):
     found = evaluate(LVISMetric(ann_file, prefix='val'))
     assert [*found] == [
