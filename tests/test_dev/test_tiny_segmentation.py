@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from check_configs import ROOT
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 from mmseg.datasets import ADE20KDataset, CityscapesDataset, PascalVOCDataset
 from PIL import Image
 from tiny_segmentation import NUM_IMAGES, make_tiny_segmentation
@@ -72,12 +73,10 @@ def test_labels_as_read_are_classes_or_ignored(
 ):
     config = datasets_of(fragment)[-1]
     config['data_root'] = str(make_tiny_segmentation(config, tmp_path))
-    steps = [
-        dict(type='mmseg.LoadImageFromFile'),
-        dict(type='mmseg.LoadAnnotations'),
-    ]
+    steps = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')]
     del config['type'], config['pipeline']
-    dataset = kind(**config, pipeline=steps)
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        dataset = kind(**config, pipeline=steps)
     assert len(dataset) == NUM_IMAGES
     for sample in dataset:
         labels = np.unique(sample['gt_seg_map'])

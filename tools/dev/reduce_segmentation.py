@@ -42,17 +42,20 @@ def shrink_segmentation(small: Config, work_dir: Path) -> None:
 
 
 def _narrow(model: dict[str, Any]) -> None:
-    backbone = model['backbone']
+    backbone, head = model['backbone'], model['decode_head']
+    head['channels'] //= _FACTOR
+    preprocessor = model['data_preprocessor']
+    preprocessor['size'] = _smaller(preprocessor['size'])
+    if backbone['type'] == 'MobileNetV2':
+        # It is small, and its channels are not for a config to choose.
+        return
+    head['in_channels'] //= _FACTOR
     if backbone['type'] == 'ResNet':
         backbone['base_channels'] = 64 // _FACTOR
     else:
         backbone['embed_dims'] //= _FACTOR
         backbone['num_layers'] = _LAYERS
         backbone['img_size'] = _smaller(backbone['img_size'])
-    for key in ('in_channels', 'channels'):
-        model['decode_head'][key] //= _FACTOR
-    preprocessor = model['data_preprocessor']
-    preprocessor['size'] = _smaller(preprocessor['size'])
 
 
 def _smaller(size: tuple[int, int]) -> tuple[int, int]:

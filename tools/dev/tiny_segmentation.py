@@ -13,7 +13,6 @@ from mmseg.registry import DATASETS
 from PIL import Image
 
 NUM_IMAGES = 3
-IGNORED = 255
 # (H, W): neither square nor alike, so that swapped axes show.
 _SIZES = ((96, 128), (128, 88), (112, 144))
 _SHAPES_PER_IMAGE = 4
@@ -41,7 +40,9 @@ def make_tiny_segmentation(dataset: Mapping[str, Any], root: Path) -> Path:
     # In the files of such a data set, label 0 is what will be ignored.
     first = int(built.reduce_zero_label)
     for index, name in enumerate(names):
-        image, labels = _draw(index, range(first, first + classes))
+        image, labels = _draw(
+            index, range(first, first + classes), built.ignore_index
+        )
         _write(
             home / prefix['img_path'] / f'{name}{built.img_suffix}',
             Image.fromarray(image),
@@ -63,7 +64,9 @@ def make_tiny_segmentation(dataset: Mapping[str, Any], root: Path) -> Path:
 
 def _without_reading(dataset: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments with which a data set looks for no file."""
-    kept = {k: dataset[k] for k in ('metainfo',) if k in dataset}
+    kept = {
+        k: dataset[k] for k in ('metainfo', 'ignore_index') if k in dataset
+    }
     if dataset['type'] == 'PascalVOCDataset':
         # It insists on a list and a folder that exist.
         here = Path(__file__)
@@ -74,7 +77,7 @@ def _without_reading(dataset: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _draw(
-    index: int, labels: Iterable[int]
+    index: int, labels: Iterable[int], ignored: int
 ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """Draws discs of some classes on a ground of another."""
     rng = np.random.default_rng(index)
@@ -88,7 +91,7 @@ def _draw(
         colour = [int(c) for c in rng.integers(0, 256, 3)]
         cv2.circle(image, centre, radius, colour, -1)
         cv2.circle(label_map, centre, radius, int(rng.choice(choices)), -1)
-        cv2.circle(label_map, centre, radius, IGNORED, 1)
+        cv2.circle(label_map, centre, radius, ignored, 1)
     return image, label_map
 
 
