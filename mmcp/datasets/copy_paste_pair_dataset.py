@@ -48,6 +48,10 @@ _STREAM = 2
 _SIDES = ('query', 'key')
 
 
+class _NoneLeft(RuntimeError):
+    """There is no image that is not to be avoided."""
+
+
 @dataclass(frozen=True)
 class _View:
     """A view of an image.
@@ -64,6 +68,7 @@ class _View:
 
 
 _Drawn = list[tuple[ViewParams, Mask | None]]
+_Draw = Callable[[np.random.Generator, tuple[int, int], str], _Drawn]
 
 
 @DATASETS.register_module()
@@ -218,22 +223,26 @@ class CopyPastePairDataset:
         self, rng: np.random.Generator, index: int, own: int
     ) -> list[_View]:
         """One view of each of two images, different ones if there are."""
-        count = len(self._grounds)
-        avoided = set() if self._separate else {own}
-        views: list[_View] = []
-        for _ in _SIDES:
-            place, (view,) = self._read(
-                rng,
-                self._grounds,
-                index,
-                _draw_place(rng, count, avoided),
-                avoided,
-                self._draw_background,
-            )
-            views.append(view)
-            if count > len(avoided) + 1:
-                avoided = {*avoided, place}
-        return views
+        own_place = set() if self._separate else {own}
+        place, view = self._read_background(rng, index, own_place)
+        try:
+            _, other = self._read_background(rng, index, {*own_place, place})
+        except _NoneLeft:
+            _, other = self._read_background(rng, index, own_place)
+        return [view, other]
+
+    def _read_background(
+        self, rng: np.random.Generator, index: int, avoided: set[int]
+    ) -> tuple[int, _View]:
+        place, (view,) = self._read(
+            rng,
+            self._grounds,
+            index,
+            _draw_place(rng, len(self._grounds), avoided),
+            avoided,
+            self._draw_background,
+        )
+        return place, view
 
     def _read(
         self,
@@ -242,14 +251,14 @@ class CopyPastePairDataset:
         index: int,
         place: int,
         avoided: Collection[int],
-        draw: Callable[[np.random.Generator, tuple[int, int], str], _Drawn],
+        draw: _Draw,
     ) -> tuple[int, list[_View]]:
         """Reads views of an image, or of another if it is unreadable."""
         avoided = set(avoided)
         for _ in range(_MAX_REFETCH):
             try:
                 image, path = reader.open(index, place)
-                drawn = draw(rng, image.size, path)
+                drawn = _draw_or_refuse(draw, rng, image, path)
                 return place, self._cut(image, drawn)
             except (UnreadableImage, UndecodableImage) as error:
                 reader.report(place, error)
@@ -301,6 +310,17 @@ class CopyPastePairDataset:
             f'mask={self.mask!r}, backgrounds={self.backgrounds!r}, '
             f'augment={self.augment!r})'
         )
+
+
+def _draw_or_refuse(
+    draw: _Draw, rng: np.random.Generator, image: Image, path: str
+) -> _Drawn:
+    """Draws views; a missing mask is no mistake if the image is damaged."""
+    try:
+        return draw(rng, image.size, path)
+    except FileNotFoundError:
+        image.decode()
+        raise
 
 
 def _composed(
@@ -365,9 +385,9 @@ def _draw_place(
 ) -> int:
     """Draws an image that is not to be avoided."""
     if len(avoided) >= count:
-        raise RuntimeError(
-            f'none of {count} images can be read; see the list of unreadable '
-            'images'
+        raise _NoneLeft(
+            f'no other of {count} images can be read; see the list of '
+            'unreadable images'
         )
     while (place := int(rng.integers(count))) in avoided:
         pass

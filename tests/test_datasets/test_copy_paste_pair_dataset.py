@@ -272,12 +272,29 @@ def test_a_replacement_is_never_its_own_background(tmp_path):
             assert fore != back
 
 
+def test_two_readable_images_are_enough(tmp_path):
+    """Both backgrounds are the same one then."""
+    folder = tmp_path / 'flat'
+    write_flat(folder, 4)
+    spoil(folder, (0, 2))
+    images = UnlabeledImageDataset(str(folder))
+    dataset = CopyPastePairDataset(images, size=64, views=PLAIN)
+    for position in range(20):
+        sample = dataset[SampleIndex(position % 4, position, 0)]
+        shown = [
+            number_at(sample['inputs'][side], mask)
+            for side in ('query', 'key')
+            for mask in (sample['masks'][side], ~sample['masks'][side])
+        ]
+        assert shown in ([1, 3, 1, 3], [3, 1, 3, 1])
+
+
 def test_too_few_readable_images_are_an_error(tmp_path):
     folder = tmp_path / 'flat'
     write_flat(folder, 3)
     spoil(folder, (0, 1))
     dataset = CopyPastePairDataset(UnlabeledImageDataset(str(folder)), size=64)
-    with pytest.raises(RuntimeError, match='none of 3 images can be'):
+    with pytest.raises(RuntimeError, match='no other of 3 images can be'):
         dataset[0]
     write_photos(tmp_path / 'many', 60)
     spoil(tmp_path / 'many', range(60))

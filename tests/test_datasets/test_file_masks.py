@@ -142,6 +142,18 @@ def test_missing_masks_are_errors_that_say_what_to_do(tmp_path):
         dataset[1]
 
 
+def test_an_unreadable_image_needs_no_mask(tmp_path):
+    """Its header may be sound; the tool that makes masks passes it over."""
+    dataset = pairs(tmp_path, write(tmp_path))
+    (tmp_path / 'masks' / 'a' / '1.png').unlink()
+    path = tmp_path / 'images' / 'a' / '1.JPG'
+    # A lossless JPEG, which OpenCV does not decode.
+    content = path.read_bytes().replace(b'\xff\xc0', b'\xff\xc3', 1)
+    path.write_bytes(content)
+    assert set(dataset[1]['masks']) == {'query', 'key'}
+    assert dataset.dataset.unreadable == {1: 'cannot be decoded'}
+
+
 def test_images_outside_of_their_folder(tmp_path):
     config = dict(write(tmp_path), images=str(tmp_path / 'masks'))
     with pytest.raises(ValueError, match='does not lie in .* set images of'):
