@@ -30,14 +30,21 @@ def bounds(mask):
 
 
 @pytest.mark.parametrize('kind', KINDS)
-@given(height=SIDES, width=SIDES, seed=st.integers(0, 2**32))
-def test_any_grid_has_both_classes(kind, height, width, seed):
-    mask = MASKS[kind]().draw(np.random.default_rng(seed), (height, width))
+@given(
+    height=SIDES,
+    width=SIDES,
+    stride=st.sampled_from([8, 14, 16, 32]),
+    seed=st.integers(0, 2**32),
+)
+def test_any_grid_has_both_classes(kind, height, width, stride, seed):
+    mask = MASKS[kind](stride=stride).draw(
+        np.random.default_rng(seed), (height, width)
+    )
     assert mask.shape == (height, width)
     assert mask.dtype == bool
     assert mask.flags.c_contiguous
     # By torch's nearest-exact, as the model does it.
-    grid = (-(-height // 16), -(-width // 16))
+    grid = (-(-height // stride), -(-width // stride))
     cells = torch.nn.functional.interpolate(
         torch.from_numpy(mask)[None, None].float(), grid, mode='nearest-exact'
     )

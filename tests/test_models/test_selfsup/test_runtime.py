@@ -5,8 +5,11 @@ from contextlib import contextmanager
 
 import pytest
 import torch
+import torch.nn.functional as F
 from cp2_models import GN, aspp, batch, cp2, fcn, moco, resnet, shallow, total
 from mmengine.optim import OptimWrapper
+
+from mmcp.functional.knn import knn_classify
 
 MODELS = {'cp2': cp2, 'moco': moco}
 
@@ -261,17 +264,23 @@ def composed(images, generator, size=32):
     return dict(inputs=inputs, masks=masks)
 
 
-@pytest.mark.slow
-def test_it_learns_64_images():
-    generator = torch.Generator().manual_seed(0)
-    images = torch.stack([scene(generator) for _ in range(64)])
-    model = cp2(
+def learner():
+    """Initialised alike whenever it is made."""
+    return cp2(
         backbone=resnet(base_channels=8, strides=(1, 2, 1, 1)),
         decode_head=fcn(in_channels=64, channels=32),
         projector=dict(out_channels=128),
         queue_len=32,
         momentum=0.99,
     )
+
+
+@pytest.fixture(scope='module')
+def learnt():
+    """A model, 64 images, and what 200 steps on them reported."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.stack([scene(generator) for _ in range(64)])
+    model = learner()
     wrapper = OptimWrapper(
         torch.optim.SGD(model.parameters(), 0.05, momentum=0.9)
     )
@@ -280,6 +289,12 @@ def test_it_learns_64_images():
         chosen = torch.randperm(64, generator=generator)[:32]
         data = composed(images[chosen], generator)
         history.append(step(model, wrapper, data))
+    return model, images, history
+
+
+@pytest.mark.slow
+def test_it_learns_64_images(learnt):
+    _, _, history = learnt
 
     def mean(name, part):
         return sum(values[name] for values in history[part]) / 20
@@ -290,3 +305,29 @@ def test_it_learns_64_images():
     assert mean('cos_fg_fg', end) > mean('cos_fg_bg', end) + 0.1
     # 1 / sqrt(D) = 0.088 where features point everywhere.
     assert 0.06 < mean('std_pooled', end) < 0.09
+
+
+@torch.no_grad()
+def neighbours_accuracy(model, images):
+    """Share of new views whose nearest neighbour shows the same image.
+
+    The features are those of the backbone, as KNNHook takes them, but of
+    models in training: random weights have no statistics of their own.
+    """
+    generator = torch.Generator().manual_seed(1)
+    views = composed(images, generator)['inputs']
+    query, bank = (
+        F.normalize(model.encoder_q.backbone(views[view])[-1].mean((2, 3)))
+        for view in ('query', 'key')
+    )
+    labels = torch.arange(len(images))
+    found = knn_classify(query, bank, labels, num_classes=len(images), k=1)
+    return (found == labels).float().mean()
+
+
+@pytest.mark.slow
+def test_what_it_learnt_beats_random_weights(learnt):
+    model, images, _ = learnt
+    trained = neighbours_accuracy(model, images)
+    fresh = neighbours_accuracy(learner(), images)
+    assert trained > fresh + 0.1, (trained, fresh)
