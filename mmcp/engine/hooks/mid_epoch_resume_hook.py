@@ -21,8 +21,9 @@ class MidEpochResumeHook(Hook):  # type: ignore[misc]
     on counting iterations, so schedules by iteration run ahead. With this
     hook a checkpoint from the middle of an epoch goes on with the next batch
     of the same shuffle; nothing is loaded to skip. That needs the seed of
-    the first run, which ``tools/train.py`` takes from the checkpoint. The
-    random draws inside transforms start anew.
+    the first run, which ``tools/train.py`` takes from the checkpoint. What
+    transforms draw at random starts anew, unless it follows from each
+    sample's place (:class:`mmcp.EpochSampler`).
 
     If the number of batches per epoch is not that of the checkpoint (other
     GPUs, batch size or data), the epoch starts over with a warning.
