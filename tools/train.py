@@ -16,6 +16,7 @@ from mmcp.engine.launch import (
     read_config,
     run_tool,
 )
+from mmcp.engine.starting_point import check_init_weights
 from mmcp.engine.training import (
     check_amp,
     disable_validation,
@@ -71,6 +72,7 @@ def main(argv: Sequence[str]) -> None:
     if args.seed is not None:
         cfg.merge_from_dict({'randomness.seed': args.seed})
     check_data(cfg, ['train', 'val'])
+    check_init_weights(cfg)
     install_training_hooks(cfg)
     runner = build_runner(cfg, resume=args.resume, trust=args.trust_checkpoint)
     runner.train()

@@ -4,6 +4,8 @@ Building the data sets of a large config takes minutes; a wrong or unsafe
 file should be told before that.
 """
 
+import errno
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from mmengine.config import Config, ConfigDict
 from mmcp.checkpoints import read_checkpoint
 from mmcp.engine.config import UsageError
 from mmcp.engine.messages import say
+from mmcp.engine.options import leaves
 
 AUTO = 'auto'
 LAST = 'last_checkpoint'
@@ -53,6 +56,25 @@ def choose_checkpoint(
     checkpoint = read_checkpoint(path, trust=trust, mmap=True)
     if cfg.get('resume', False):
         _prepare_resume(cfg, path, checkpoint)
+
+
+def check_init_weights(cfg: Config) -> None:
+    """Looks for the files that the ``init_cfg`` of the model's parts name.
+
+    Args:
+        cfg: The config.
+
+    Raises:
+        FileNotFoundError: If one does not exist. Addresses are left alone.
+    """
+    for place, value in leaves(cfg.get('model'), 'model'):
+        *above, name = place.split('.')
+        named = name == 'checkpoint' and 'init_cfg' in above
+        if not named or not isinstance(value, str) or '://' in value:
+            continue
+        if not os.path.exists(value):
+            reason = os.strerror(errno.ENOENT)
+            raise FileNotFoundError(errno.ENOENT, reason, value)
 
 
 def _newest(work_dir: Path) -> str | None:

@@ -7,7 +7,11 @@ from payload import write_hostile
 
 from mmcp.checkpoints import UnsafeCheckpointError
 from mmcp.engine.config import UsageError
-from mmcp.engine.starting_point import choose_checkpoint
+from mmcp.engine.failures import explain
+from mmcp.engine.starting_point import (
+    check_init_weights,
+    choose_checkpoint,
+)
 
 
 @pytest.fixture
@@ -107,3 +111,38 @@ def test_hostile_files_are_found_before_anything_is_built(tmp_path):
 def test_addresses_are_left_to_their_loaders(tmp_path):
     url = 'https://models.invalid/a.pth'
     assert choose(tmp_path, load_from=url).load_from == url
+
+
+@pytest.mark.parametrize(
+    'init_cfg',
+    [
+        None,
+        dict(type='Pretrained', checkpoint='torchvision://resnet50'),
+        dict(type='mmcp.Pretrained', checkpoint='https://x.org/none.pth'),
+        [dict(type='Kaiming'), dict(type='Pretrained', checkpoint='HERE')],
+    ],
+)
+def test_weights_that_are_there_or_elsewhere_are_accepted(init_cfg, weights):
+    if isinstance(init_cfg, list):
+        init_cfg[1]['checkpoint'] = str(weights)
+    backbone = dict(init_cfg=init_cfg, checkpoint='no start/none.pth')
+    check_init_weights(Config(dict(model=dict(backbone=backbone))))
+    check_init_weights(Config({}))
+
+
+@pytest.mark.parametrize('as_list', [False, True])
+@pytest.mark.parametrize('place', ['model', 'model.backbone'])
+def test_missing_weights_are_told_with_their_key(place, as_list, tmp_path):
+    path = str(tmp_path / 'none.pth')
+    init_cfg = dict(type='mmcp.Pretrained', checkpoint=path)
+    part = dict(init_cfg=[init_cfg] if as_list else init_cfg)
+    model = part if place == 'model' else dict(backbone=part)
+    cfg = Config(dict(model=model))
+    with pytest.raises(FileNotFoundError) as caught:
+        check_init_weights(cfg)
+
+    key = f'{place}.init_cfg{".0" if as_list else ""}.checkpoint'
+    assert explain(caught.value) == (
+        f'{path} does not exist. To look elsewhere, with --cfg-options, set '
+        f'{key}.'
+    )
