@@ -5,10 +5,10 @@ BIN := .venv/bin
 TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-configs lint format bench
+.PHONY: help env demo demo-cp2 test test-configs lint format bench
 
 help:  ## list these targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | \
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | \
 	  awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 env:  ## make .venv: pinned versions, mmcv's operators compiled, mmcp editable
@@ -16,6 +16,9 @@ env:  ## make .venv: pinned versions, mmcv's operators compiled, mmcp editable
 
 demo: env  ## train, evaluate and report on the built-in sample (8 minutes)
 	$(BIN)/python tools/demo.py
+
+demo-cp2: env  ## pretrain with CP2 on the built-in sample, report (4 minutes)
+	$(BIN)/python tools/demo_cp2.py
 
 test: env  ## run the tests on two processes
 	$(TEST) -n 2 --dist loadgroup

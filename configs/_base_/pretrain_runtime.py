@@ -35,7 +35,13 @@ vis_backends = [dict(type='LocalVisBackend')]
 visualizer = dict(
     type='Visualizer', vis_backends=vis_backends, name='visualizer'
 )
-log_processor = dict(type='LogProcessor', window_size=50, by_epoch=True)
+log_processor = dict(
+    type='LogProcessor',
+    window_size=50,
+    by_epoch=True,
+    # Accuracies and cosines of single batches would say little.
+    mean_pattern=r'.*(loss|time|grad_norm|acc|cos|std).*',
+)
 log_level = 'INFO'
 load_from = None
 resume = False

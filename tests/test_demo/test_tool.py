@@ -44,7 +44,9 @@ sys.exit(130)
 def clone(tmp_path, repo_root):
     """A folder that looks like the repository to the tool."""
     (tmp_path / 'tools').mkdir()
-    shutil.copy(repo_root / 'tools' / 'demo.py', tmp_path / 'tools')
+    for name in ('demo.py', 'demo_cp2.py'):
+        shutil.copy(repo_root / 'tools' / name, tmp_path / 'tools')
+    shutil.copytree(repo_root / 'tools/demos', tmp_path / 'tools/demos')
     (tmp_path / 'tools' / 'train.py').write_text(TRAIN)
     (tmp_path / 'tools' / 'status').write_text('0')
     config = tmp_path / 'configs' / 'demo' / 'net_1xb4-scp-1k_demo.py'
@@ -54,15 +56,25 @@ def clone(tmp_path, repo_root):
 
 
 @pytest.fixture
-def demo(clone):
-    path = clone / 'tools' / 'demo.py'
-    spec = importlib.util.spec_from_file_location('demo_tool', path)
-    module = importlib.util.module_from_spec(spec)
-    # Data classes look their module up.
-    sys.modules['demo_tool'] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules['demo_tool']
+def load_tool(clone, monkeypatch):
+    """Loads a tool of the clone, with the modules beside it."""
+    monkeypatch.syspath_prepend(clone / 'tools')
+
+    def load(name):
+        path = clone / 'tools' / f'{name}.py'
+        spec = importlib.util.spec_from_file_location(name, path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    yield load
+    for name in [n for n in sys.modules if n.split('.')[0] == 'demos']:
+        del sys.modules[name]
+
+
+@pytest.fixture
+def demo(load_tool):
+    return load_tool('demo')
 
 
 @pytest.fixture

@@ -33,6 +33,9 @@ def shrink_pretraining(small: Config, work_dir: Path) -> None:
     _narrow(small.model)
     small.train_cfg.max_epochs = 1
     _shrink_data(small.train_dataloader, work_dir)
+    for hook in small.custom_hooks:
+        if 'dataset' in hook:
+            _use_images(hook.dataset.dataset, work_dir / 'data' / 'images')
     # They take a GPU, and a compiler some minutes.
     small.optim_wrapper.update(type='OptimWrapper')
     for key in ('dtype', 'loss_scale'):
@@ -44,7 +47,9 @@ def shrink_pretraining(small: Config, work_dir: Path) -> None:
 def _narrow(model: dict[str, Any]) -> None:
     backbone = model['backbone']
     if backbone['type'] == 'ResNet':
-        backbone['base_channels'] = 64 // _FACTOR
+        backbone['base_channels'] = (
+            backbone.get('base_channels', 64) // _FACTOR
+        )
     else:
         backbone['embed_dims'] //= _FACTOR
         backbone.update(img_size=_SIZE, num_layers=_LAYERS)
@@ -56,13 +61,17 @@ def _narrow(model: dict[str, Any]) -> None:
     model['bn_splits'] = min(model.get('bn_splits', 1), _BATCH // 2)
 
 
+def _use_images(dataset: dict[str, Any], folder: Path) -> None:
+    dataset.update(sources=str(folder), cache_file=None)
+    _write_images(folder, channels=3)
+
+
 def _shrink_data(loader: dict[str, Any], work_dir: Path) -> None:
     loader.update(batch_size=_BATCH, num_workers=0, persistent_workers=False)
     dataset = loader['dataset']
     dataset['size'] = _SIZE
     images = work_dir / 'data' / 'images'
-    dataset['dataset'].update(sources=str(images), cache_file=None)
-    _write_images(images, channels=3)
+    _use_images(dataset['dataset'], images)
     mask = dataset['mask']
     if isinstance(mask, Mapping) and mask['type'] == 'file':
         masks = work_dir / 'data' / 'masks'
