@@ -377,6 +377,7 @@ def test_family_trains_and_is_evaluated_in_the_real_layout(
 
     assert len(steps.losses) == 2
     assert all(0 < loss < 20 for loss in steps.losses)
-    assert steps.changed > 0.9
+    # None is without gradient, so many GPUs need no other setting.
+    assert steps.changed == 1
     for name in ('mIoU', 'aAcc', 'mAcc'):
         assert 0 <= steps.metrics[f'val/{name}'] <= 100
