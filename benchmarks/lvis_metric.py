@@ -8,8 +8,10 @@ its own.
     pip install --no-deps --target FOLDER lvis==0.5.3
     python benchmarks/lvis_metric.py --lvis FOLDER
 
-writes ``lvis_metric.json`` and ``lvis_metric.md`` to ``docs/results``.
-Without ``--lvis`` the official package is left out, unless it is installed.
+writes ``lvis_metric.json`` and ``lvis_metric.md`` to ``docs/results`` after
+each measurement; those that are there already, of the same versions and
+seed, are kept unless ``--fresh`` is given. Without ``--lvis`` the official
+package is left out, unless it is installed.
 """
 
 import argparse
@@ -21,7 +23,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -64,6 +66,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument(
         '--seed', type=int, default=0, help='(default: %(default)s)'
+    )
+    parser.add_argument(
+        '--fresh', action='store_true', help='measure all of it again'
     )
     parser.add_argument(
         '--out',
@@ -211,6 +216,37 @@ def _setting(args: argparse.Namespace) -> Result:
     )
 
 
+def _key(row: Result) -> tuple[str, str, int]:
+    return row['peer'], row['metric'], row['images']
+
+
+def _finished(path: Path, setting: Result) -> dict[Any, Result]:
+    """What an earlier run has measured of the same."""
+    if not path.exists():
+        return {}
+    found = json.loads(path.read_text())
+    same = all(
+        found['setting'][key] == setting[key] for key in ('versions', 'seed')
+    )
+    return {_key(row): row for row in found['rows']} if same else {}
+
+
+def _write(path: Path, setting: Result, rows: Iterable[Result]) -> None:
+    order = [OURS, OFFICIAL, FASTER]
+    ordered = sorted(
+        rows,
+        key=lambda row: (
+            row['metric'],
+            row['images'],
+            order.index(row['peer']),
+        ),
+    )
+    results = dict(setting=setting, rows=ordered)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(results, indent=1) + '\n')
+    path.with_suffix('.md').write_text(markdown(results))
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Measures and writes the report.
 
@@ -227,18 +263,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         peers.remove(OFFICIAL)
     cases = [*itertools.product(args.images, peers)]
     cases += [(images, OURS) for images in args.ours_images]
-    rows = []
+    path = args.out / f'{STEM}.json'
+    finished = {} if args.fresh else _finished(path, setting)
     for metric, (images, peer) in itertools.product(METRICS, cases):
-        rows.append(measure(peer, metric, images, args.seed, args.lvis))
-        print(json.dumps(rows[-1]), flush=True)
-    results = dict(setting=setting, rows=rows)
-    args.out.mkdir(parents=True, exist_ok=True)
-    page = markdown(results)
-    (args.out / f'{STEM}.json').write_text(
-        json.dumps(results, indent=1) + '\n'
-    )
-    (args.out / f'{STEM}.md').write_text(page)
-    print(page)
+        key = peer, metric, images
+        if key not in finished:
+            finished[key] = measure(*key, args.seed, args.lvis)
+            _write(path, setting, finished.values())
+    print(path.with_suffix('.md').read_text())
     return 0
 
 

@@ -108,7 +108,10 @@ def test_missed_targets_are_told(ours, verdict):
 
 
 def test_files(monkeypatch, tmp_path):
+    calls = []
+
     def measure(peer, metric, number, seed, lvis):
+        calls.append(peer)
         return row(peer, 1.0, images=number, metric=metric)
 
     monkeypatch.setattr(benchmark, 'measure', measure)
@@ -131,3 +134,12 @@ def test_files(monkeypatch, tmp_path):
     page = (tmp_path / 'lvis_metric.md').read_text()
     assert '--lvis FOLDER' in page
     assert 'secret' not in page
+    assert len(calls) == 8
+    # What is there is not measured again.
+    more = '--images 4 --ours-images --lvis x --out'.split()
+    benchmark.main([*more, str(tmp_path)])
+    assert len(calls) == 8
+    benchmark.main([*more, str(tmp_path), '--fresh'])
+    assert len(calls) == 14
+    benchmark.main([*more, str(tmp_path), '--seed', '1'])
+    assert len(calls) == 20
