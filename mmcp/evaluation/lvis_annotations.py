@@ -36,6 +36,8 @@ class LVISImage:
             have objects here and those known to be absent; sorted.
         not_exhaustive: Indices of the categories of which some objects may
             lack; sorted.
+        segmentations: Polygons or run lengths of the M objects, for
+            :meth:`masks`.
     """
 
     size: tuple[int, int]
