@@ -9,7 +9,7 @@ from build_on_meta import build_on_meta
 from check_configs import ROOT, find_leaves
 from config_grammar import parse_name
 from mmengine.config import Config
-from mmengine.registry import MODELS, DefaultScope
+from mmengine.registry import DATASETS, MODELS, DefaultScope
 from reduce_config import reduce_config, train_reduced
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -381,3 +381,49 @@ def test_family_trains_and_is_evaluated_in_the_real_layout(
     assert steps.changed == 1
     for name in ('mIoU', 'aAcc', 'mAcc'):
         assert 0 <= steps.metrics[f'val/{name}'] <= 100
+
+
+def _link_real(shared, kind, home):
+    """Puts the few real files where the data set's config looks for them."""
+    if kind == 'voc12aug':
+        source = shared / 'voc_labelme3'
+        names = [path.stem for path in source.glob('JPEGImages/*.jpg')]
+        lists = home / 'ImageSets' / 'Segmentation'
+        lists.mkdir(parents=True)
+        for part in ('train', 'aug', 'val'):
+            text = ''.join(f'{name}\n' for name in sorted(names))
+            (lists / f'{part}.txt').write_text(text)
+        for folder in ('JPEGImages', 'SegmentationClass'):
+            (home / folder).symlink_to(source / folder)
+        target = home / 'SegmentationClassAug'
+        target.symlink_to(source / 'SegmentationClass')
+        return
+    source = shared / 'ade20k_samples'
+    for folder in ('images', 'annotations'):
+        (home / folder).mkdir(parents=True)
+        for part in ('training', 'validation'):
+            (home / folder / part).symlink_to(source / folder)
+
+
+@pytest.mark.parametrize('kind', ['voc12aug', 'ade20k'])
+def test_real_files_are_found_and_read(kind, shared_data, tmp_path):
+    config = load(f'fcn_r50-d16_in1k-pre_{ENDINGS[kind]}')
+    loaders = [config.train_dataloader, config.val_dataloader]
+    _link_real(shared_data, kind, tmp_path / 'home')
+    for loader in loaders:
+        for dataset in loader.dataset.get('datasets', [loader.dataset]):
+            dataset.data_root = str(tmp_path / 'home')
+    check_data(config, ['train', 'val'])
+    labels = set()
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        for loader in loaders:
+            dataset = DATASETS.build(loader.dataset)
+            assert len(dataset) in (3, 6)
+            for sample in dataset:
+                seg_map = sample['data_samples'].gt_sem_seg.data
+                labels |= set(seg_map.unique().tolist())
+
+    assert 255 in labels
+    labels.remove(255)
+    assert len(labels) > 2
+    assert max(labels) < CLASSES[kind]
