@@ -33,7 +33,11 @@ LEAVES = {leaf.stem: leaf for leaf in find_leaves(ROOT)}
 COMPARED = [stem for stem in LEAVES if '-mmdet-' in stem]
 # Those of CP2 and MoCo are looked at in test_cp2_configs.py, too.
 DETECTORS = [stem for stem in LEAVES if stem.startswith('mask-rcnn_')]
-FAST = [stem for stem in DETECTORS if stem not in COMPARED]
+# Those that pseudo-labels take part in; test_self_training_configs.py.
+STUDENTS = [
+    stem for stem in DETECTORS if LEAVES[stem].parent.name == 'self_training'
+]
+FAST = [stem for stem in DETECTORS if stem not in [*COMPARED, *STUDENTS]]
 PASTED = [stem for stem in FAST if '-scp-' in stem]
 # The family whose learning rate, decay and lengths are the paper's.
 PAPER = [stem for stem in LEAVES if parse_name(stem).dataset == 'coco']
@@ -86,8 +90,8 @@ def dicts_of(node: Any, key: str = '') -> Iterator[tuple[str, dict]]:
 def inner_dataset(config: Config) -> dict:
     """The data set that reads images, below its wrappers."""
     dataset = config.train_dataloader.dataset
-    while 'dataset' in dataset:
-        dataset = dataset.dataset
+    while 'dataset' in dataset or 'labeled' in dataset:
+        dataset = dataset.get('dataset') or dataset.labeled
     return dataset
 
 
@@ -157,8 +161,10 @@ def test_length_is_that_of_the_last_scheduler_and_of_the_name(stem):
 def _length_in_name(name: ConfigName, by_epoch: bool) -> int:
     count, unit = int(name.schedule[:-1]), name.schedule[-1]
     if unit == 'e' and not by_epoch:
-        assert name.dataset == 'coco'
-        return math.ceil(count * COCO_IMAGES / name.batch_size)
+        assert name.dataset.startswith('coco')
+        # Half of a student's batch is labelled.
+        labelled = name.batch_size / (1 + ('st' in name.augmentations))
+        return math.ceil(count * COCO_IMAGES / labelled)
     return count * {'i': 1, 'k': 1000, 'e': 1}[unit]
 
 

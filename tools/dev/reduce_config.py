@@ -190,7 +190,8 @@ def _shrink_loader(loader: dict[str, Any]) -> None:
 
 def _make_endless(loader: dict[str, Any]) -> None:
     """Replaces a sampler that would end before the steps do."""
-    if not loader['sampler']['type'].endswith('InfiniteSampler'):
+    endless = ('InfiniteSampler', 'MultiSourceSampler')
+    if not loader['sampler']['type'].endswith(endless):
         loader['sampler'] = dict(type='mmcp.InfiniteSampler')
 
 
