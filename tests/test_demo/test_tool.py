@@ -11,7 +11,9 @@ import threading
 import time
 
 import pytest
+from pretraining_log import log_of
 
+from mmcp.demo.pretraining import measure_pretraining
 from mmcp.engine.config import UsageError
 
 TRAIN = """
@@ -243,3 +245,47 @@ def test_demo_from_start_to_report(sample, tmp_path, repo_root):
     html = (out / 'report.html').read_text(encoding='utf-8')
     assert html.count('data:image/jpeg') == 12 + 2 * 6
     assert json.loads((out / 'progress.json').read_text())['finished']
+
+
+@pytest.mark.slow
+def test_demo_of_cp2_from_start_to_report(sample, tmp_path, repo_root):
+    """Five steps: all of the path, but too few to learn."""
+    for folder in ('tools', 'configs'):
+        shutil.copytree(repo_root / folder, tmp_path / folder)
+    shutil.copytree(sample, tmp_path / 'data' / 'demo')
+    command = [
+        sys.executable,
+        'tools/demo_cp2.py',
+        '--work-dir',
+        'out',
+        '--cfg-options',
+        'train_cfg.max_epochs=1',
+        'default_hooks.logger.interval=1',
+    ]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True
+    )
+
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert 'Not learnt: the instance accuracy changed by' in done.stderr
+    out = tmp_path / 'out'
+    last_line = done.stdout.splitlines()[-1]
+    assert last_line == f'Report:     {out / "report.html"}'
+    assert (out / 'training' / 'epoch_1.pth').is_file()
+    metrics = json.loads((out / 'metrics.json').read_text())
+    assert metrics['iterations'] == 5
+    assert metrics['train_seconds'] > 0
+    html = (out / 'report.html').read_text(encoding='utf-8')
+    # The pairs, and the maps before and after.
+    assert html.count('data:image/jpeg') == 3
+    assert html.count('data:image/svg') == 2
+
+
+def test_a_model_that_has_learnt_ends_with_success(load_tool, capsys):
+    judge = load_tool('demo_cp2').judge
+
+    judge(measure_pretraining(log_of()))
+
+    with pytest.raises(SystemExit) as exit_info:
+        judge(measure_pretraining(log_of(std_pooled=(0.0, 0.0))))
+    assert 'Not learnt: the features collapsed' in str(exit_info.value.code)
