@@ -1,12 +1,14 @@
 """Annotations of LVIS: what is known of each image, and what is not."""
 
+import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmengine.fileio import load
+from mmengine.fileio import get_local_path
 from numpy.typing import NDArray
 from pycocotools import mask as mask_api
 
@@ -140,7 +142,9 @@ class LVISAnnotations:
             FileNotFoundError: If there is no such file.
             ValueError: If it is not LVIS's.
         """
-        data = load(path, file_format='json', backend_args=backend_args)
+        # Not mmengine's load, which holds the text several times.
+        with get_local_path(path, backend_args=backend_args) as local:
+            data = json.loads(Path(local).read_text(encoding='utf-8'))
         return cls(data, str(path), categories_only)
 
     def indices_of(self, names: Sequence[str]) -> Ints:

@@ -3,10 +3,11 @@
 import json
 from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from mmdet.models.losses import CrossEntropyLoss
-from mmengine.fileio import load
+from mmengine.fileio import get_local_path
 from torch import Tensor
 
 from mmcp.functional.long_tail import class_balanced_weights
@@ -178,9 +179,10 @@ def _count_instances(
     ann_file: str, backend_args: str
 ) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """Names of the categories, in the order of the file, and instances."""
-    data = load(
-        ann_file, file_format='json', backend_args=json.loads(backend_args)
-    )
+    backend = json.loads(backend_args)
+    # Not mmengine's load, which holds the text several times.
+    with get_local_path(ann_file, backend_args=backend) as local:
+        data = json.loads(Path(local).read_text(encoding='utf-8'))
     index = {one['id']: i for i, one in enumerate(data['categories'])}
     counts = [0] * len(index)
     for one in data['annotations']:
