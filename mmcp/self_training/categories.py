@@ -56,8 +56,11 @@ def _by_name(categories: Iterable[Mapping[str, Any]]) -> dict[str, Category]:
 def _read(path: Path) -> list[Category]:
     if not path.is_file():
         raise UsageError(f'{path} with categories does not exist.')
-    content = json.loads(path.read_bytes())
-    categories = content.get('categories')
-    if not categories:
+    try:
+        content = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise UsageError(f'{path} is no JSON file: {error}') from None
+    found = content.get('categories') if isinstance(content, dict) else None
+    if not found:
         raise UsageError(f"{path} has no list 'categories'.")
-    return list(categories)
+    return list(found)

@@ -49,10 +49,12 @@ class WorkFolder:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         lock = self.path.with_name(f'.{self.out.name}.lock')
         with lock.open('ab') as file:
-            if not _lock(file):
+            if not _lock(file, lock):
                 raise UsageError(f'Another process is writing {self.out}.')
-            yield
-        lock.unlink(missing_ok=True)
+            try:
+                yield
+            finally:
+                lock.unlink(missing_ok=True)
 
     def begin(
         self, settings: Mapping[str, Any], restart: bool
@@ -109,7 +111,7 @@ class WorkFolder:
         return earlier
 
 
-def _lock(file: IO[bytes]) -> bool:
+def _lock(file: IO[bytes], path: Path) -> bool:
     """Whether this process has the lock; it ends with the process."""
     if fcntl is None:
         return True
@@ -119,7 +121,9 @@ def _lock(file: IO[bytes]) -> bool:
         return False
     except OSError:
         return True  # Some network file systems have no locks.
-    return True
+    # Whoever had it may have removed the file since it was opened here.
+    opened = os.fstat(file.fileno())
+    return path.exists() and os.path.samestat(opened, path.stat())
 
 
 def _now() -> str:

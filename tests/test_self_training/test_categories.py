@@ -34,8 +34,12 @@ def test_those_of_a_file_come_first(tmp_path):
     assert found == [FILE[1], FILE[0]]
     with pytest.raises(UsageError, match="'cats'.*Did you mean 'cat'"):
         find_categories(('cats',), str(path), ())
-    path.write_text('{}')
-    with pytest.raises(UsageError, match="no list 'categories'"):
+    for text in ('{}', '[]'):
+        path.write_text(text)
+        with pytest.raises(UsageError, match="no list 'categories'"):
+            find_categories(CLASSES, str(path), ())
+    path.write_text('text')
+    with pytest.raises(UsageError, match='is no JSON file'):
         find_categories(CLASSES, str(path), ())
     with pytest.raises(UsageError, match='none.json with categories'):
         find_categories(CLASSES, str(tmp_path / 'none.json'), ())

@@ -4,7 +4,7 @@ from datetime import datetime
 import pytest
 
 from mmcp.engine.config import UsageError
-from mmcp.self_training.work_folder import WorkFolder
+from mmcp.self_training.work_folder import WorkFolder, _lock
 
 SETTINGS = dict(score=0.5, config='a.py', images='x', versions=dict(torch=2))
 
@@ -66,3 +66,13 @@ def test_one_job_at_a_time(tmp_path):
     with WorkFolder(out).reserved():
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_that_was_removed_meanwhile_is_none(tmp_path):
+    path = tmp_path / 'lock'
+    with path.open('ab') as file:
+        assert _lock(file, path)
+        path.unlink()
+        assert not _lock(file, path)
+        path.touch()
+        assert not _lock(file, path)
