@@ -1,4 +1,5 @@
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -118,10 +119,9 @@ def test_a_sample_follows_from_seed_and_position(tmp_path):
 
 def test_the_hook_that_stops_the_pasting_reaches_both():
     dataset = build(1.0, 1.0)
-    loader = type('Loader', (), {})()
-    loader.dataset = dataset
-    loader.batch_sampler = type('Batches', (), dict(batch_size=2, sampler=0))
-    runner = type('Runner', (), dict(train_dataloader=loader))
+    batches = SimpleNamespace(batch_size=2, sampler=None)
+    loader = SimpleNamespace(dataset=dataset, batch_sampler=batches)
+    runner = SimpleNamespace(train_dataloader=loader, iter=0)
     StopPastingHook(iteration=5).before_train(runner)
 
     late = [SampleIndex(4, position, 0) for position in (9, 10)]
