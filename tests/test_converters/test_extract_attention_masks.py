@@ -58,6 +58,8 @@ def test_masks_mirror_the_images(images, checkpoint, capsys):
         assert values.max() == 255
     said = capsys.readouterr().out
     assert '64 channels, 1 heads, patches of 4 pixels' in said
+    # Whoever calls it from Python can train afterwards.
+    assert torch.is_grad_enabled()
     assert '3 of 3' in said
 
 

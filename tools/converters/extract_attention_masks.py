@@ -229,8 +229,8 @@ def _write(path: Path, values: NDArray[np.uint8]) -> None:
 def main(argv: Sequence[str]) -> None:
     """Makes the masks and says what could not be read."""
     args = parse_args(argv)
-    torch.set_grad_enabled(False)
-    unreadable = extract(args)
+    with torch.no_grad():
+        unreadable = extract(args)
     if unreadable:
         print(f'{len(unreadable)} images have no mask:')
         print('\n'.join(unreadable))
