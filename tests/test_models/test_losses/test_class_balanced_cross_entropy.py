@@ -5,12 +5,17 @@ import numpy as np
 import pytest
 import torch
 from mmdet.models.losses import CrossEntropyLoss
-from mmengine.registry import MODELS
+from mmengine.registry import MODELS, init_default_scope
 
 from mmcp.functional.long_tail import class_balanced_weights
 from mmcp.models.losses import ClassBalancedCrossEntropy
 
 COUNTS = [3, 700, 20]
+
+
+@pytest.fixture(autouse=True)
+def scope():
+    init_default_scope('mmdet')
 
 
 @pytest.fixture

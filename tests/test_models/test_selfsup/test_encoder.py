@@ -3,7 +3,7 @@ import warnings
 import pytest
 import torch
 from cp2_models import GN, aspp, cp2, fcn, moco, resnet
-from mmengine.registry import DefaultScope
+from mmengine.registry import DefaultScope, init_default_scope
 from mmseg.registry import MODELS as MMSEG_MODELS
 
 from mmcp.models.selfsup import SegmentationEncoder
@@ -79,6 +79,7 @@ def test_any_head_that_ends_in_its_classifier(head):
 
 @pytest.mark.parametrize('head', HEADS)
 def test_names_are_those_of_a_segmentor_without_classifier(head):
+    init_default_scope('mmseg')
     config = {'num_classes': 7} | HEADS[head]
     segmentor = MMSEG_MODELS.build(
         dict(
