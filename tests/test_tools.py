@@ -16,6 +16,7 @@ from mmdet.visualization import DetLocalVisualizer
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope
 from mmengine.runner import CheckpointLoader
+from mmengine.visualization import Visualizer
 from mmseg.visualization import SegLocalVisualizer
 from payload import write_hostile
 from tiny import (
@@ -48,6 +49,7 @@ MANAGED = (
     DefaultScope,
     MMLogger,
     MessageHub,
+    Visualizer,
     DetLocalVisualizer,
     SegLocalVisualizer,
 )
