@@ -13,7 +13,7 @@ import numpy as np
 import pycocotools.mask as coco_mask
 from numpy.typing import NDArray
 
-from mmcp.functional.run_lengths import decode_runs, is_sound_rle, runs_of
+from mmcp.functional.run_lengths import decode_runs, runs_of, sound_runs
 
 __all__ = [
     'Patch',
@@ -178,13 +178,14 @@ def patch_from_rle(rle: dict[str, Any]) -> Patch:
         ValueError: If the runs do not add up to the image.
     """
     height, width = rle['size']
-    if not is_sound_rle(rle, height, width):
+    runs = sound_runs(rle, height, width)
+    if runs is None:
         raise ValueError(
             f'the runs of an encoding do not fit its size {[height, width]} '
             '(height, width); load it with mmcp.LoadAnnotations, which '
             'ignores such objects'
         )
-    return Patch(*decode_runs(runs_of(rle['counts']), height))
+    return Patch(*decode_runs(runs, height))
 
 
 def clip_patch(patch: Patch, height: int, width: int) -> Patch:

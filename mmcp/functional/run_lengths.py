@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ['decode_runs', 'is_sound_rle', 'runs_of']
+__all__ = ['decode_runs', 'is_sound_rle', 'runs_of', 'sound_runs']
 
 # Compressed runs are written in groups of five bits, one ASCII character
 # each; the sixth bit says that another group follows.
@@ -35,13 +35,28 @@ def is_sound_rle(rle: Any, height: int, width: int) -> bool:
     Returns:
         Whether its size is that of the image and its runs add up to it.
     """
+    return sound_runs(rle, height, width) is not None
+
+
+def sound_runs(rle: Any, height: int, width: int) -> NDArray[np.int64] | None:
+    """Reads the runs of an encoding that may be broken.
+
+    Args:
+        rle: As in :func:`is_sound_rle`.
+        height: Height of the image, H.
+        width: Width of the image, W.
+
+    Returns:
+        The runs, shape (R,); None if they cannot be decoded safely.
+    """
     try:
         if [int(side) for side in rle['size']] != [height, width]:
-            return False
+            return None
         runs = runs_of(rle['counts'], check=True)
     except (TypeError, ValueError, KeyError, IndexError):
-        return False
-    return bool((runs >= 0).all()) and int(runs.sum()) == height * width
+        return None
+    sound = (runs >= 0).all() and int(runs.sum()) == height * width
+    return runs if sound else None
 
 
 def runs_of(counts: Any, check: bool = False) -> NDArray[np.int64]:
