@@ -15,6 +15,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmcp.checkpoints import use_safe_reader
+from mmcp.checkpoints.reader import TRUST_FLAG
 from mmcp.engine.config import load_config
 from mmcp.engine.devices import adapt_to_devices, require_launcher
 from mmcp.engine.failures import explain
@@ -53,18 +54,8 @@ def add_shared_arguments(parser: argparse.ArgumentParser) -> None:
         default='none',
         help='what started the processes; the shell scripts set it',
     )
-    parser.add_argument(
-        '--trust-checkpoint',
-        action='store_true',
-        help='open checkpoints even if they hold more than data; such a file '
-        'can run any program, so only for files whose maker you trust',
-    )
-    parser.add_argument(
-        TRACEBACK_FLAG,
-        action='store_true',
-        help='show where an error came from, not only what is wrong (also '
-        f'with {TRACEBACK_VARIABLE}=1 in the environment)',
-    )
+    add_trust_argument(parser)
+    add_traceback_argument(parser)
     # torchrun sets LOCAL_RANK instead; older launchers pass one of these.
     parser.add_argument(
         '--local_rank',
@@ -72,6 +63,26 @@ def add_shared_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=0,
         help=argparse.SUPPRESS,
+    )
+
+
+def add_trust_argument(parser: argparse.ArgumentParser) -> None:
+    """Adds the flag of whoever reads checkpoints to a parser."""
+    parser.add_argument(
+        TRUST_FLAG,
+        action='store_true',
+        help='open checkpoints even if they hold more than data; such a file '
+        'can run any program, so only for files whose maker you trust',
+    )
+
+
+def add_traceback_argument(parser: argparse.ArgumentParser) -> None:
+    """Adds the flag that :func:`run_tool` heeds to a parser."""
+    parser.add_argument(
+        TRACEBACK_FLAG,
+        action='store_true',
+        help='show where an error came from, not only what is wrong (also '
+        f'with {TRACEBACK_VARIABLE}=1 in the environment)',
     )
 
 

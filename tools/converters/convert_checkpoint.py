@@ -33,7 +33,11 @@ from mmcp.checkpoints.export import (
     fit_positions,
 )
 from mmcp.engine.config import UsageError
-from mmcp.engine.launch import run_tool
+from mmcp.engine.launch import (
+    add_traceback_argument,
+    add_trust_argument,
+    run_tool,
+)
 
 
 def parse_args(argv: Sequence[str]) -> argparse.Namespace:
@@ -81,14 +85,8 @@ def parse_args(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         '--overwrite', action='store_true', help='replace an existing file'
     )
-    parser.add_argument(
-        '--trust-checkpoint',
-        action='store_true',
-        help='open the checkpoint even if it holds more than data',
-    )
-    parser.add_argument(
-        '--traceback', action='store_true', help='show where an error arose'
-    )
+    add_trust_argument(parser)
+    add_traceback_argument(parser)
     return parser.parse_args(argv)
 
 

@@ -32,7 +32,11 @@ from numpy.typing import NDArray
 from mmcp.checkpoints import read_checkpoint
 from mmcp.datasets import UnlabeledImageDataset, UnreadableImage
 from mmcp.engine.config import UsageError
-from mmcp.engine.launch import run_tool
+from mmcp.engine.launch import (
+    add_traceback_argument,
+    add_trust_argument,
+    run_tool,
+)
 from mmcp.functional.decoding import EncodedImage, UndecodableImage
 
 # All of DINO's transformers have 64 channels a head.
@@ -84,14 +88,8 @@ def parse_args(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         '--overwrite', action='store_true', help='make all masks anew'
     )
-    parser.add_argument(
-        '--trust-checkpoint',
-        action='store_true',
-        help='open the checkpoint even if it holds more than data',
-    )
-    parser.add_argument(
-        '--traceback', action='store_true', help='show where an error arose'
-    )
+    add_trust_argument(parser)
+    add_traceback_argument(parser)
     return parser.parse_args(argv)
 
 

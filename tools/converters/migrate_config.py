@@ -24,7 +24,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from mmcp.engine.config import UsageError, load_config
-from mmcp.engine.launch import run_tool
+from mmcp.engine.launch import add_traceback_argument, run_tool
 from mmcp.registry import TRANSFORMS
 
 Node = dict[str, Any]
@@ -258,9 +258,7 @@ def parse_args(argv: Sequence[str]) -> argparse.Namespace:
         action='store_true',
         help="keep the exact results of MMDetection's CopyPaste",
     )
-    parser.add_argument(
-        '--traceback', action='store_true', help='show where an error arose'
-    )
+    add_traceback_argument(parser)
     return parser.parse_args(argv)
 
 

@@ -29,7 +29,11 @@ from publishing.naming import config_stem, published_name
 from mmcp.checkpoints import load_safely, read_checkpoint
 from mmcp.checkpoints.export import file_hash
 from mmcp.engine.config import UsageError
-from mmcp.engine.launch import run_tool
+from mmcp.engine.launch import (
+    add_traceback_argument,
+    add_trust_argument,
+    run_tool,
+)
 
 
 def parse_args(argv: Sequence[str]) -> argparse.Namespace:
@@ -63,14 +67,8 @@ def parse_args(argv: Sequence[str]) -> argparse.Namespace:
         action='store_true',
         help='keep the text of the config, with the paths in it',
     )
-    parser.add_argument(
-        '--trust-checkpoint',
-        action='store_true',
-        help='open the checkpoint even if it holds more than data',
-    )
-    parser.add_argument(
-        '--traceback', action='store_true', help='show where an error arose'
-    )
+    add_trust_argument(parser)
+    add_traceback_argument(parser)
     return parser.parse_args(argv)
 
 
