@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from mmcp.datasets.class_weights import Class, ClassWeights
 from mmcp.datasets.transforms.mixing import (
+    ClassDraws,
     check_choice,
     parse_count,
     source_of,
@@ -35,6 +36,7 @@ from mmcp.datasets.transforms.paste_annotations import (
     xyxy,
 )
 from mmcp.datasets.transforms.randomness import rng_of
+from mmcp.datasets.transforms.shown_arguments import ShownArguments
 from mmcp.functional.jittered_image import JitteredImage
 from mmcp.functional.paste import (
     Cut,
@@ -67,7 +69,7 @@ class PasteParams:
 
 
 @TRANSFORMS.register_module()
-class CopyPaste(BaseTransform):  # type: ignore[misc]
+class CopyPaste(ClassDraws, ShownArguments, BaseTransform):  # type: ignore[misc]
     """Pastes objects of a second image onto this one.
 
     Drop-in for MMDetection's ``CopyPaste`` inside ``MultiImageMixDataset``;
@@ -272,30 +274,6 @@ class CopyPaste(BaseTransform):  # type: ignore[misc]
             f'to 1) or min_area (pixels), but is {self.drop!r}'
         )
 
-    def set_classes(self, classes: Sequence[str]) -> None:
-        """Tells the names that ``class_weights``, ``allow``, ``deny`` use.
-
-        Args:
-            classes: All class names, by index.
-
-        Raises:
-            ValueError: If a name is unknown.
-        """
-        self._weights.resolve(classes)
-
-    def get_indexes(self, dataset: Any) -> int:
-        """Draws the source image; ``MultiImageMixDataset`` calls this.
-
-        Args:
-            dataset: The wrapped data set.
-
-        Returns:
-            An index into it.
-        """
-        if not self._weights.trivial:
-            self.set_classes(dataset.metainfo['classes'])
-        return int(np.random.randint(0, len(dataset)))  # noqa: NPY002
-
     def transform(self, results: Results) -> Results:
         """Pastes objects of ``mix_results[0]`` onto the image.
 
@@ -459,12 +437,6 @@ class CopyPaste(BaseTransform):  # type: ignore[misc]
         kind = type(below.boxes)
         tensor[rows[lost]] = masks.get_bboxes(kind).tensor.to(tensor.dtype)
         return kind(tensor, clone=False)
-
-    def __repr__(self) -> str:
-        """Shows every argument with its value."""
-        names = inspect.signature(type(self)).parameters
-        values = ', '.join(f'{name}={getattr(self, name)!r}' for name in names)
-        return f'{type(self).__name__}({values})'
 
 
 def _lacks_masks(results: Results) -> bool:

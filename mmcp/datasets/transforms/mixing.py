@@ -3,7 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ['check_choice', 'parse_count', 'source_of']
+import numpy as np
+
+from mmcp.datasets.class_weights import ClassWeights
+
+__all__ = ['ClassDraws', 'check_choice', 'parse_count', 'source_of']
 
 Results = dict[str, Any]
 
@@ -13,6 +17,39 @@ _COUNTS = {
     'one': (1, 1),
     'all': (_UNBOUNDED, _UNBOUNDED),
 }
+
+
+class ClassDraws:
+    """Draws from a source by class; what ``MultiImageMixDataset`` calls."""
+
+    _weights: ClassWeights
+
+    def set_classes(self, classes: Sequence[str]) -> None:
+        """Tells the names that ``class_weights``, ``allow``, ``deny`` use.
+
+        Args:
+            classes: All class names, by index.
+
+        Raises:
+            ValueError: If a name is unknown.
+        """
+        self._weights.resolve(classes)
+
+    def get_indexes(self, dataset: Any) -> int:
+        """Draws the source image; ``MultiImageMixDataset`` calls this.
+
+        Args:
+            dataset: The wrapped data set.
+
+        Returns:
+            An index into it.
+        """
+        if not self._weights.trivial:
+            self.set_classes(dataset.metainfo['classes'])
+        return int(np.random.randint(0, len(dataset)))  # noqa: NPY002
+
+    get_indices = get_indexes
+    """What MMSegmentation's ``MultiImageMixDataset`` calls it."""
 
 
 def check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:

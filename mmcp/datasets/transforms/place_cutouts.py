@@ -1,6 +1,5 @@
 """Random placing of cut-outs on a canvas."""
 
-import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,6 +7,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from mmcp.datasets.transforms.randomness import rng_of
+from mmcp.datasets.transforms.shown_arguments import ShownArguments
 from mmcp.functional.cutouts import (
     Placement,
     compose_cutouts,
@@ -25,7 +25,7 @@ _GRAY = (104, 116, 124)
 
 
 @TRANSFORMS.register_module()
-class PlaceCutouts(BaseTransform):  # type: ignore[misc]
+class PlaceCutouts(ShownArguments, BaseTransform):  # type: ignore[misc]
     """Lays cut-outs on an empty canvas, each at a random size and place.
 
     :class:`mmcp.CopyPaste` pastes objects at their own coordinates, so this
@@ -183,9 +183,3 @@ class PlaceCutouts(BaseTransform):  # type: ignore[misc]
             gt_ignore_flags=np.zeros(len(rows), bool),
         )
         return out
-
-    def __repr__(self) -> str:
-        """Shows every argument with its value."""
-        names = inspect.signature(type(self)).parameters
-        values = ', '.join(f'{name}={getattr(self, name)!r}' for name in names)
-        return f'{type(self).__name__}({values})'

@@ -1,6 +1,5 @@
 """Scale jitter as a transform for MMDetection."""
 
-import inspect
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from mmcp.datasets.transforms.postponed_images import are_images_postponed
 from mmcp.datasets.transforms.randomness import rng_of
+from mmcp.datasets.transforms.shown_arguments import ShownArguments
 from mmcp.functional.jitter import (
     JitteredBoxes,
     JitterParams,
@@ -42,7 +42,7 @@ _SURELY_VISIBLE = 2.0
 
 
 @TRANSFORMS.register_module()
-class ScaleJitter(BaseTransform):  # type: ignore[misc]
+class ScaleJitter(ShownArguments, BaseTransform):  # type: ignore[misc]
     """Resizes, crops, flips and pads in one step.
 
     Large (0.1 to 2.0) or standard (0.8 to 1.25) scale jitter of
@@ -249,12 +249,6 @@ class ScaleJitter(BaseTransform):  # type: ignore[misc]
         tensor = boxes.tensor.clone()
         tensor[torch.from_numpy(rows)] = tight.to(tensor.dtype)
         return type(boxes)(tensor)
-
-    def __repr__(self) -> str:
-        """Shows every argument with its value."""
-        names = inspect.signature(type(self)).parameters
-        values = ', '.join(f'{name}={getattr(self, name)!r}' for name in names)
-        return f'{type(self).__name__}({values})'
 
 
 def _parse_size(size: int | Sequence[int]) -> tuple[int, int]:

@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 
 from mmcp.datasets.class_weights import Class, ClassWeights
 from mmcp.datasets.transforms.mixing import (
+    ClassDraws,
     check_choice,
     parse_count,
     source_of,
 )
 from mmcp.datasets.transforms.paste_annotations import update_seg_map
 from mmcp.datasets.transforms.randomness import rng_of
+from mmcp.datasets.transforms.shown_arguments import ShownArguments
 from mmcp.functional.paste import draw_count, draw_selection, paste_image
 from mmcp.functional.patches import Patch
 from mmcp.functional.regions import (
@@ -33,7 +35,7 @@ _MAP = 'gt_seg_map'
 
 
 @TRANSFORMS.register_module()
-class SegCopyPaste(BaseTransform):  # type: ignore[misc]
+class SegCopyPaste(ClassDraws, ShownArguments, BaseTransform):  # type: ignore[misc]
     """Pastes regions of a second image's label map onto this image.
 
     `Simple Copy-Paste <https://arxiv.org/abs/2012.07177>`_ where there are
@@ -146,42 +148,6 @@ class SegCopyPaste(BaseTransform):  # type: ignore[misc]
         self.blend_sigma = blend_sigma
         self._count = parse_count(num_pasted)
         self._weights = ClassWeights(class_weights, allow, deny)
-
-    def __repr__(self) -> str:
-        """The arguments by name."""
-        shown = ', '.join(
-            f'{name}={value!r}'
-            for name, value in vars(self).items()
-            if not name.startswith('_')
-        )
-        return f'{type(self).__name__}({shown})'
-
-    def set_classes(self, classes: Sequence[str]) -> None:
-        """Tells the names that ``class_weights``, ``allow``, ``deny`` use.
-
-        Args:
-            classes: All class names, by index.
-
-        Raises:
-            ValueError: If a name is unknown.
-        """
-        self._weights.resolve(classes)
-
-    def get_indices(self, dataset: Any) -> int:
-        """Draws the source image; ``MultiImageMixDataset`` calls this.
-
-        Args:
-            dataset: The wrapped data set.
-
-        Returns:
-            An index into it.
-        """
-        if not self._weights.trivial:
-            self.set_classes(dataset.metainfo['classes'])
-        return int(np.random.randint(0, len(dataset)))  # noqa: NPY002
-
-    get_indexes = get_indices
-    """What MMDetection's ``MultiImageMixDataset`` calls it."""
 
     def transform(self, results: Results) -> Results:
         """Pastes regions of ``mix_results[0]`` onto the image.
