@@ -10,6 +10,7 @@ import torch
 from build_on_meta import build_on_meta
 from check_configs import ROOT, find_leaves
 from config_grammar import parse_name
+from config_values import flat
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from reduce_config import reduce_config, train_reduced
@@ -75,16 +76,6 @@ def read(stem):
 
 def load(stem):
     return copy.deepcopy(read(stem))
-
-
-def flat(node, place=()):
-    """Every value of a config by its place."""
-    if not isinstance(node, dict):
-        return {place: node}
-    values = {}
-    for key, value in node.items():
-        values |= flat(value, (*place, key))
-    return values
 
 
 def differences(stem, other):

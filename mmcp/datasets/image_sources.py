@@ -8,6 +8,7 @@ kept in a file and is shared by forked workers.
 import glob
 import os
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Protocol
 
@@ -348,7 +349,7 @@ def _path_in(line: bytes, names: NameFilter) -> bytes:
     return line
 
 
-class _Archive:
+class _Archive(ABC):
     """What sources of archives share.
 
     Args:
@@ -382,8 +383,9 @@ class _Archive:
     def name(self, index: ImageIndex, place: int) -> str:
         return f'{self.path}/{os.fsdecode(index.names[place])}'
 
+    @abstractmethod
     def _find(self, accepts: Accepts, tick: Tick) -> ArchiveIndex:
-        raise NotImplementedError
+        """Finds the images of the archive."""
 
 
 class TarSource(_Archive):

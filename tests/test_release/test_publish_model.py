@@ -236,10 +236,10 @@ def test_metadata_of_a_pretraining():
                     type='mmcp.CopyPastePairDataset',
                     mask=mask,
                     backgrounds='batch',
-                    dataset=dict(sources='/home/me/images'),
+                    dataset=dict(sources='private/images'),
                 )
             ),
-            work_dir='/home/me/work',
+            work_dir='private/work',
         )
     ).pretty_text
     content = mmcp_cp2(vit())
