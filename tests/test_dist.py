@@ -54,11 +54,13 @@ def start(script, *words, cwd=None):
 
 
 def finish(process):
+    """What a script printed; the reason of a failure comes at the end."""
     try:
         output, _ = process.communicate(timeout=240)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         raise
+    print(output[-6000:])  # reports cut the middle of a long assertion
     return output
 
 
@@ -85,7 +87,7 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp('dist')
     config = make(folder, by_epoch=True, steps=3)
     code, output = train(config, folder / 'work', '--seed', 3)
-    assert code == 0, output
+    assert code == 0
     return folder, output
 
 
@@ -121,7 +123,7 @@ def test_ranks_would_draw_alike_with_one_seed(tmp_path):
     extra = 'randomness = dict(seed=3, diff_rank_seed=False)'
     config = make(tmp_path, by_epoch=True, steps=2, extra=extra)
     code, output = train(config, tmp_path / 'work', '--no-validate')
-    assert code == 0, output
+    assert code == 0
     first, second = records(tmp_path / 'work')
     assert first['flips'] == second['flips']
     assert len(set(map(str, first['flips']))) > 1
@@ -146,7 +148,7 @@ def test_signal_to_one_rank_stops_all_at_the_same_step(tmp_path):
     code, output = train(
         config, work, '--resume', '--no-validate', '--cfg-options', *end
     )
-    assert code == 0, output
+    assert code == 0
     after = records(work)
     assert [record['steps'] for record in after] == [[10, 11, 12, 13]] * 2
     seen = [
@@ -182,8 +184,8 @@ def test_testing_in_two_processes(trained, tmp_path):
     process = start(
         'dist_test.sh', folder / 'detector.py', checkpoint, 2, *words
     )
-    output = finish(process)
-    assert process.returncode == 0, output
+    finish(process)
+    assert process.returncode == 0
     content = json.loads((tmp_path / 'test_metrics.json').read_text())
     assert 'coco/segm_mAP' in content['metrics']
     assert out.is_file()
@@ -211,7 +213,7 @@ def test_demo_config(tmp_path):
     code, output = train(
         config, work, '--no-validate', '--seed', 0, cwd=tmp_path
     )
-    assert code == 0, output
+    assert code == 0
     first, second = records(work)
     assert len(first['weights']) == 10
     assert first['weights'] == second['weights']

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
@@ -172,7 +173,18 @@ def run_tool(
             time.sleep(HEAD_START)
         say(f'error: {message}', everywhere=True)
         return 1
+    _leave_together()
     return 0
+
+
+def _leave_together() -> None:
+    """Ends the process group in order.
+
+    A process that ends while another still talks to it can fail that one.
+    """
+    if dist.is_available() and dist.is_initialized():
+        dist.barrier()
+        dist.destroy_process_group()
 
 
 def _wants_traceback(argv: Sequence[str]) -> bool:

@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 
 import pytest
+import torch.distributed as dist
 from mmengine.config import Config
 
 from mmcp.engine import launch
@@ -33,6 +34,15 @@ def test_success():
     seen = []
     assert run_tool(seen.extend, ['a', 'b']) == 0
     assert seen == ['a', 'b']
+
+
+def test_success_ends_the_process_group(tmp_path):
+    dist.init_process_group(
+        'gloo', store=dist.FileStore(str(tmp_path / 'store'), 1),
+        rank=0, world_size=1,
+    )  # fmt: skip
+    assert run_tool(lambda argv: None, []) == 0
+    assert not dist.is_initialized()
 
 
 def test_explained_error_is_one_line(capsys):
