@@ -1,5 +1,6 @@
 """Models, as ``type='mmcp.X'`` in ``model``."""
 
+from mmcp.models.backbones import EfficientNet
 from mmcp.models.data_preprocessors import CP2DataPreprocessor
 from mmcp.models.detectors import ClassifierFineTuner
 from mmcp.models.losses import ClassBalancedCrossEntropy
@@ -13,5 +14,6 @@ __all__ = [
     'ClassifierCascadeRoIHead',
     'ClassifierFineTuner',
     'ClassifierRoIHead',
+    'EfficientNet',
     'MoCo',
 ]

@@ -1,0 +1,90 @@
+"""EfficientNet as a detector's backbone, started as its authors start it."""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from mmdet.models.backbones import EfficientNet as MMDetEfficientNet
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from mmcp.registry import MODELS
+
+
+@MODELS.register_module()
+class EfficientNet(MMDetEfficientNet):  # type: ignore[misc]
+    """MMDetection's ``EfficientNet`` with what training from scratch needs.
+
+    Names and shapes of the weights are MMDetection's. What differs:
+
+    - depthwise convolutions start with the variance of `EfficientNet
+      <https://arxiv.org/abs/1905.11946>`_'s released code. MMDetection's
+      ``Kaiming`` counts all channels in the fan-out of a filter that sees
+      one: in the widest block of B7 the weights start 62 times too small,
+      and the variance of what they give is below the ``eps`` of the
+      normalisation that follows;
+    - ``norm_eval`` holds for synchronised normalisation, too;
+    - ``train`` and ``eval`` return the backbone.
+
+    With padding as TensorFlow's, the default of ``conv_cfg``, an output has
+    ``ceil(size / stride)`` positions.
+
+    Args:
+        *args: As of MMDetection's ``EfficientNet``: ``arch`` from ``'b0'`` to
+            ``'b8'``, ``drop_path_rate`` (the last block's; it grows linearly
+            from 0), ``out_indices`` (2 to 5 are the strides 4 to 32) ...
+        **kwargs: The same.
+    """
+
+    def make_layer(self) -> None:
+        """Makes the stages, on the default device.
+
+        MMDetection reads the drop rates from a tensor, which has no values
+        on the meta device.
+        """
+        device = torch.get_default_device()
+        with torch.device('cpu'):
+            super().make_layer()
+        self.layers.to(device)
+
+    def init_weights(self) -> None:
+        """Fills the weights as ``init_cfg`` says.
+
+        After MMDetection's ``Kaiming``, depthwise convolutions are scaled to
+        the fan-out of one group; weights read from a file stay as they are.
+        """
+        fresh = not self.is_init
+        super().init_weights()
+        if fresh and _starts_with(self.init_cfg, 'Kaiming'):
+            _scale_depthwise(self.modules())
+
+    def train(self, mode: bool = True) -> 'EfficientNet':
+        """Sets the mode; frozen stages and norms stay in evaluation.
+
+        Args:
+            mode: Whether to train. Defaults to True.
+
+        Returns:
+            Itself.
+        """
+        super().train(mode)
+        if mode and self.norm_eval:
+            for module in self.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
+        return self
+
+
+def _starts_with(init_cfg: Any, kind: str) -> bool:
+    """Whether the first initialisation is of a type."""
+    first = init_cfg[0] if isinstance(init_cfg, list) else init_cfg
+    return isinstance(first, Mapping) and first['type'] == kind
+
+
+@torch.no_grad()
+def _scale_depthwise(modules: Iterable[nn.Module]) -> None:
+    """Makes the fan-out that of one group: ``std = sqrt(2 / (k*k))``."""
+    for module in modules:
+        if isinstance(module, nn.Conv2d) and module.groups > 1:
+            module.weight.mul_(math.sqrt(module.groups))
