@@ -2,9 +2,11 @@
 
 from mmcp.models.backbones import EfficientNet
 from mmcp.models.data_preprocessors import CP2DataPreprocessor
+from mmcp.models.decode_heads import SumMergeHead
 from mmcp.models.detectors import ClassifierFineTuner
 from mmcp.models.losses import ClassBalancedCrossEntropy
 from mmcp.models.roi_heads import ClassifierCascadeRoIHead, ClassifierRoIHead
+from mmcp.models.segmentors import SegmentationProbe
 from mmcp.models.selfsup import CP2, MoCo
 
 __all__ = [
@@ -16,4 +18,6 @@ __all__ = [
     'ClassifierRoIHead',
     'EfficientNet',
     'MoCo',
+    'SegmentationProbe',
+    'SumMergeHead',
 ]
