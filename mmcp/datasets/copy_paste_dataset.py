@@ -60,7 +60,9 @@ class CopyPasteDataset:
             ``dataset``. Its classes must be those of ``dataset``, since its
             objects keep their labels.
         copy_paste: Arguments of :class:`mmcp.CopyPaste`, without the three
-            that choose classes, which are given below. Defaults to None.
+            that choose classes, which are given below; with a ``type``, those
+            of another transform of two images, such as
+            :class:`mmcp.DetMixUp`. Defaults to None.
         source_pipeline: Transforms of every source sample after the cache, so
             that the cache may hold decoded images (jitter here) or jittered
             ones (jitter in the source's own pipeline). They may change
@@ -404,7 +406,9 @@ def _build_paste(
                 f"copy_paste must not have '{key}'; give it to "
                 'CopyPasteDataset itself, which chooses images by it too'
             )
-    paste = dict(type='mmcp.CopyPaste', **chosen)
+    # A transform that knows no classes is not asked to choose among them.
+    given = {k: v for k, v in chosen.items() if v is not None}
+    paste = dict(type='mmcp.CopyPaste', **given)
     return TRANSFORMS.build({**paste, **arguments})
 
 

@@ -1,6 +1,7 @@
 """Transforms: a results dict in, a results dict out."""
 
 from mmcp.datasets.transforms.copy_paste import CopyPaste
+from mmcp.datasets.transforms.det_mix_up import DetMixUp
 from mmcp.datasets.transforms.load_annotations import LoadAnnotations
 from mmcp.datasets.transforms.load_cutouts import LoadCutouts
 from mmcp.datasets.transforms.pack_det_inputs import PackDetInputs
@@ -10,6 +11,7 @@ from mmcp.datasets.transforms.seg_copy_paste import SegCopyPaste
 
 __all__ = [
     'CopyPaste',
+    'DetMixUp',
     'LoadAnnotations',
     'LoadCutouts',
     'PackDetInputs',
