@@ -23,6 +23,8 @@ def run_cell(
     config: Path,
     seed: int,
     measure: Callable[[Path], dict[str, Any]],
+    *,
+    keep_predictions: bool = True,
 ) -> dict[str, Any]:
     """Trains a cell unless it is done, and measures it.
 
@@ -34,6 +36,8 @@ def run_cell(
         measure: Gives what is to be kept, from the folder in which the
             training left ``predictions.segm.json`` and
             ``predictions.bbox.json``.
+        keep_predictions: Whether it leaves these; for detectors. Defaults to
+            True.
 
     Returns:
         What ``measure`` gave; also kept as ``measurement.json`` in the
@@ -48,25 +52,29 @@ def run_cell(
     done = folder / 'measurement.json'
     if done.is_file():
         return json.loads(done.read_text(encoding='utf-8'))
-    _train(folder, config, seed)
+    _train(folder, train_command(folder, config, seed, keep_predictions))
     measurement = measure(folder)
     done.write_text(json.dumps(measurement, indent=1), encoding='utf-8')
     print(f'{folder.name}: {measurement}', flush=True)
     return measurement
 
 
-def train_command(folder: Path, config: Path, seed: int) -> list[str]:
+def train_command(
+    folder: Path, config: Path, seed: int, keep_predictions: bool = True
+) -> list[str]:
     """Builds the command that trains and evaluates a cell.
 
     Args:
         folder: Folder of the cell.
         config: What to train.
         seed: Seed of everything.
+        keep_predictions: Whether a detector's predictions are kept. Defaults
+            to True.
 
     Returns:
         Arguments for ``subprocess``, to be run in the repository's root.
     """
-    return [
+    command = [
         sys.executable,
         'tools/train.py',
         str(config),
@@ -75,9 +83,11 @@ def train_command(folder: Path, config: Path, seed: int) -> list[str]:
         '--resume',
         '--seed',
         str(seed),
-        '--cfg-options',
-        f'val_evaluator.outfile_prefix={folder}/predictions',
     ]
+    if keep_predictions:
+        prefix = f'val_evaluator.outfile_prefix={folder}/predictions'
+        command += ['--cfg-options', prefix]
+    return command
 
 
 def training_time(folder: Path) -> tuple[int, float]:
@@ -109,12 +119,12 @@ def training_time(folder: Path) -> tuple[int, float]:
     return previous, seconds / 60
 
 
-def _train(folder: Path, config: Path, seed: int) -> None:
+def _train(folder: Path, command: list[str]) -> None:
     log = folder / 'train.log'
     print(f'{folder.name}: training, log in {log}', flush=True)
     with log.open('a', encoding='utf-8') as stream:
         status = subprocess.run(
-            train_command(folder, config, seed),
+            command,
             cwd=ROOT,
             env={**os.environ, 'OMP_NUM_THREADS': '1'},
             stdout=stream,
