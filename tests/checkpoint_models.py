@@ -2,7 +2,12 @@
 
 import pytest
 import torch
-from checkpoint_layouts import fcn_config, resnet_config
+from checkpoint_layouts import (
+    fcn_config,
+    random_resnet,
+    resnet_config,
+    under,
+)
 from mmengine.registry import DefaultScope
 
 from mmcp.checkpoints import MismatchError, load_weights
@@ -26,6 +31,33 @@ def encoder_decoder(backbone=None, head=None, neck=None, **options):
             test_cfg=dict(mode='whole'),
         )
     )
+
+
+def fpn_config(**options):
+    """MMDetection's pyramid on ``random_resnet``."""
+    return (
+        dict(
+            type='mmdet.FPN',
+            in_channels=[4, 8, 16, 32],
+            out_channels=8,
+            num_outs=5,
+            norm_cfg=dict(type='BN'),
+        )
+        | options
+    )
+
+
+def detector_file(**neck):
+    """What a checkpoint of a detector with a random pyramid holds."""
+    pyramid = build(fpn_config(**neck))
+    generator = torch.Generator().manual_seed(5)
+    for parameter in pyramid.parameters():
+        parameter.data.normal_(generator=generator)
+    state = under('backbone.', random_resnet())
+    state |= under('neck.', pyramid.state_dict())
+    state['rpn_head.rpn_conv.weight'] = torch.ones(8, 8, 3, 3)
+    state['roi_head.bbox_head.fc_cls.bias'] = torch.ones(81)
+    return dict(meta={}, state_dict=state)
 
 
 def refusal(model, weights, part='backbone'):

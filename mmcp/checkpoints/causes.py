@@ -1,7 +1,7 @@
 """Guesses why a checkpoint does not fit a model, and what to change."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from mmcp.checkpoints.comparison import Comparison, Shapes
 
@@ -33,8 +33,7 @@ def likely_causes(comparison: Comparison) -> list[str]:
     """
     if comparison.fits:
         return []
-    rules = _HEAD_RULES if comparison.part == 'head' else _BACKBONE_RULES
-    for rule in rules:
+    for rule in _RULES.get(comparison.part, _BACKBONE_RULES):
         cause = rule(comparison.held, comparison.needed)
         if cause:
             return [cause]
@@ -247,6 +246,37 @@ def _other_convolutions(held: Shapes, needed: Shapes) -> str | None:
     return None
 
 
+def _other_neck(held: Shapes, needed: Shapes) -> str | None:
+    theirs, ours = _neck_kind(held), _neck_kind(needed)
+    if theirs == ours:
+        return None
+    return (
+        f"the file's neck is {theirs}, the model's {ours}; change the type of "
+        "the neck to that of the file's model, or load part='backbone'"
+    )
+
+
+def _neck_kind(shapes: Shapes) -> str:
+    roots = {name.split('.', 1)[0] for name in shapes}
+    if {'lateral_convs', 'fpn_convs'} <= roots:
+        return 'an FPN'
+    return f'one of {", ".join(sorted(roots)) or "no tensors"}'
+
+
+def _other_neck_size(held: Shapes, needed: Shapes) -> str | None:
+    for name in needed:
+        if name in held and held[name] != needed[name]:
+            return (
+                f'{name} is {tuple(held[name])} in the file and '
+                f'{tuple(needed[name])} in the model; make in_channels and '
+                "out_channels of the neck those of the file's model"
+            )
+    return (
+        "the neck's levels or repetitions differ; make num_outs, "
+        "add_extra_convs or stack_times those of the file's model"
+    )
+
+
 _Rule = Callable[[Shapes, Shapes], str | None]
 _BACKBONE_RULES: Iterable[_Rule] = (
     _other_library,
@@ -258,4 +288,7 @@ _BACKBONE_RULES: Iterable[_Rule] = (
     _other_norm,
     _other_width,
 )
-_HEAD_RULES: Iterable[_Rule] = (_other_head, _other_norm, _other_convolutions)
+_RULES: Mapping[str, Iterable[_Rule]] = {
+    'neck': (_other_neck, _other_norm, _other_neck_size),
+    'head': (_other_head, _other_norm, _other_convolutions),
+}

@@ -28,7 +28,7 @@ class Comparison:
         missing: Names the file lacks.
         unexpected: Names the model lacks.
         misshapen: Names of tensors whose shapes differ.
-        unused: Names of stages the model was built without.
+        unused: Names of stages the model's backbone was built without.
     """
 
     part: str
@@ -93,7 +93,11 @@ def compare(
     }
     roots = {name.split('.', 1)[0] for name in needed}
     surplus = [name for name in held if name not in needed]
-    unused = [name for name in surplus if _is_later(name, roots)]
+    unused = [
+        name
+        for name in surplus
+        if part == 'backbone' and _is_later(name, roots)
+    ]
     return Comparison(
         part=part,
         needed={name: value.shape for name, value in needed.items()},

@@ -22,7 +22,7 @@ TARGETS = {
         'neck': 'neck.',
         'head': 'decode_head.',
     },
-    'mmdet': {'backbone': 'backbone.'},
+    'mmdet': {'backbone': 'backbone.', 'neck': 'neck.'},
     'backbone': {'backbone': ''},
 }
 _CHUNK = 1 << 20
@@ -36,10 +36,11 @@ def export_weights(
     Args:
         weights: What a file holds.
         target: ``'mmseg'`` (``backbone.``, ``decode_head.`` and ``neck.``),
-            ``'mmdet'`` (``backbone.``) or ``'backbone'`` (no prefix).
-            Defaults to ``'mmseg'``.
-        part: ``'backbone'`` or ``'backbone+head'``. Defaults to None, all
-            that the file and the target have.
+            ``'mmdet'`` (``backbone.`` and ``neck.``) or ``'backbone'`` (no
+            prefix). Defaults to ``'mmseg'``.
+        part: ``'backbone'``, ``'backbone+neck'`` or ``'backbone+head'``.
+            Defaults to None: backbone and head, as far as the file and the
+            target have them.
 
     Returns:
         Tensors by name, copies on the CPU.
@@ -64,7 +65,7 @@ def export_weights(
             raise CheckpointError(
                 f'{weights.source} ({weights.layout.title}) holds no {name}.'
             )
-    # A neck without a decode head is a projector.
+    # Unasked only with a decode head: without one it may be a projector.
     if 'head' in wanted and weights.head:
         wanted.append('neck')
     return {

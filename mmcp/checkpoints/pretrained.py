@@ -35,9 +35,10 @@ class Pretrained:
 
     Args:
         checkpoint: Path, or address in a scheme that mmengine knows.
-        part: ``'backbone'``, ``'backbone+head'`` (for a segmentor, or CP2)
-            or another sum of backbone, head and projector. Defaults to
-            ``'backbone'``.
+        part: ``'backbone'``, ``'backbone+neck'`` (for a segmentor that takes
+            over a detector's pyramid), ``'backbone+head'`` (for a segmentor,
+            or CP2) or another sum of backbone, neck, head and projector.
+            Defaults to ``'backbone'``.
         prefix: What the backbone's names begin with, for a file of no known
             layout. Defaults to None.
         num_heads: Attention heads of the transformer in the file, where the

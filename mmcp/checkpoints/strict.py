@@ -12,7 +12,7 @@ from mmcp.checkpoints.positions import resize_positions, square_side
 from mmcp.checkpoints.reader import CheckpointError
 from mmcp.checkpoints.weights import CLASSIFIER, ModelWeights
 
-PARTS = ('backbone', 'head', 'projector')
+PARTS = ('backbone', 'neck', 'head', 'projector')
 _POSITIONS = 'pos_embed'
 
 
@@ -74,7 +74,8 @@ def parse_part(part: str) -> tuple[str, ...]:
     names = part.split('+')
     if not names or set(names) - set(PARTS):
         raise ValueError(
-            "part must be 'backbone', 'backbone+head' or another sum of "
+            "part must be 'backbone', 'backbone+neck', 'backbone+head' or "
+            'another sum of '
             f'{", ".join(PARTS)}, but is {part!r}'
         )
     return tuple(name for name in PARTS if name in names)
@@ -123,8 +124,9 @@ def load_weights(
     Args:
         model: As for :func:`find_parts`.
         weights: What to load.
-        part: ``'backbone'``, ``'backbone+head'`` or another sum of backbone,
-            head and projector. Defaults to ``'backbone'``.
+        part: ``'backbone'``, ``'backbone+neck'``, ``'backbone+head'`` or
+            another sum of backbone, neck, head and projector. Defaults to
+            ``'backbone'``.
 
     Returns:
         What was loaded.
@@ -187,7 +189,12 @@ def wanted_parts(model: nn.Module, part: str) -> dict[str, nn.Module]:
             'level of the segmentor: give init_cfg to the model, not to its '
             'backbone. A detector has no decode head.'
         )
-    if 'head' in wanted and 'neck' in found and found['neck'].state_dict():
+    if (
+        'head' in wanted
+        and 'neck' not in wanted
+        and 'neck' in found
+        and found['neck'].state_dict()
+    ):
         wanted.append('neck')
     return {name: found[name] for name in wanted}
 
@@ -206,7 +213,7 @@ def _held(part: str, weights: ModelWeights) -> dict[str, Tensor]:
     tensors = weights.part(part)
     if tensors:
         return dict(tensors)
-    holds = [name for name in (*PARTS, 'neck') if weights.part(name)]
+    holds = [name for name in PARTS if weights.part(name)]
     raise MismatchError(
         f'{weights.source} ({weights.layout.title}) holds no {part}, only: '
         f'{", ".join(holds) or "nothing that is known"}. '
@@ -312,7 +319,7 @@ def _count_dropped(
     counts = Counter(weights.dropped.values())
     for comparison in comparisons:
         counts['not built in the model'] += len(comparison.unused)
-    for part in (*PARTS, 'neck'):
+    for part in PARTS:
         if part not in loaded:
             counts[part] += len(weights.part(part))
     return {reason: count for reason, count in counts.items() if count}

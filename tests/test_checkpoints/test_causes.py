@@ -11,7 +11,13 @@ from checkpoint_layouts import (
     vit,
     vit_config,
 )
-from checkpoint_models import build, encoder_decoder, refusal
+from checkpoint_models import (
+    build,
+    detector_file,
+    encoder_decoder,
+    fpn_config,
+    refusal,
+)
 from torch import nn
 
 from mmcp.checkpoints import load_weights, sort_weights
@@ -122,6 +128,35 @@ def test_a_head_of_another_shape(head, cause):
     message = refusal(encoder_decoder(**head), weights, 'backbone+head')
     assert 'Likely cause: ' in message
     assert cause in message
+
+
+NECKS = {
+    'norm': (dict(norm_cfg=None), 'change norm_cfg'),
+    'width': (
+        dict(out_channels=4),
+        'lateral_convs.0.conv.weight is (8, 4, 1, 1) in the file and '
+        '(4, 4, 1, 1) in the model; make in_channels and out_channels',
+    ),
+    'levels': (
+        dict(add_extra_convs='on_input', num_outs=6),
+        "the neck's levels or repetitions differ; make num_outs",
+    ),
+    'kind': (
+        dict(type='mmseg.MLANeck', out_channels=8, norm_cfg=dict(type='BN')),
+        "the file's neck is an FPN, the model's one of mla",
+    ),
+}
+
+
+@pytest.mark.parametrize(('options', 'cause'), NECKS.values(), ids=NECKS)
+def test_a_neck_of_another_shape(options, cause):
+    weights = sort_weights(detector_file(), 'x')
+    neck = fpn_config(**options)
+    if 'type' in options:
+        del neck['num_outs']
+    model = encoder_decoder(neck=neck, in_channels=8)
+    assert cause in refusal(model, weights, 'backbone+neck')
+    load_weights(model, weights)
 
 
 def test_no_cause_for_what_fits():

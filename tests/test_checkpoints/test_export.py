@@ -13,6 +13,7 @@ from checkpoint_layouts import (
     under,
     vit,
 )
+from checkpoint_models import detector_file
 
 from mmcp.checkpoints import CheckpointError, sort_weights
 from mmcp.checkpoints.export import (
@@ -58,6 +59,24 @@ def test_a_neck_goes_with_its_head_only():
     assert weights.neck
     roots = {name.split('.')[0] for name in export_weights(weights)}
     assert roots == {'backbone'}
+
+
+@pytest.mark.parametrize('target', ['mmseg', 'mmdet'])
+def test_the_pyramid_of_a_detector_if_asked_for(target):
+    content = detector_file()
+    weights = sort_weights(content, 'x')
+
+    state = export_weights(weights, target, 'backbone+neck')
+
+    expected = {
+        name: value
+        for name, value in content['state_dict'].items()
+        if name.startswith(('backbone.', 'neck.'))
+    }
+    assert state.keys() == expected.keys()
+    assert all(torch.equal(state[n], expected[n]) for n in expected)
+    unasked = export_weights(weights, target)
+    assert {name.split('.')[0] for name in unasked} == {'backbone'}
 
 
 def test_what_is_not_there_is_not_exported():

@@ -283,7 +283,7 @@ def test_each_mistake_has_an_error_of_its_own(tmp_path):
 
 def test_unknown_part_is_told_when_the_model_is_initialised(cp2_file):
     with pytest.raises(ValueError, match="part must be 'backbone'"):
-        initialise(cp2_file, part='neck')
+        initialise(cp2_file, part='throat')
 
 
 def test_items_that_would_overwrite_are_refused(cp2_file):

@@ -14,7 +14,13 @@ from checkpoint_layouts import (
     vit,
     vit_config,
 )
-from checkpoint_models import build, encoder_decoder, refusal
+from checkpoint_models import (
+    build,
+    detector_file,
+    encoder_decoder,
+    fpn_config,
+    refusal,
+)
 from cp2_models import cp2, resnet
 
 from mmcp.checkpoints import MismatchError, load_weights, sort_weights
@@ -102,9 +108,54 @@ def test_the_neck_goes_with_the_head():
     )
 
 
+def test_backbone_and_neck_of_a_detector():
+    content = detector_file()
+    theirs = content['state_dict']
+    weights = sort_weights(content, 'x')
+    model = encoder_decoder(neck=fpn_config(), in_channels=8)
+    head = {n: v.clone() for n, v in model.decode_head.state_dict().items()}
+
+    report = load_weights(model, weights, 'backbone+neck')
+
+    ours = model.state_dict()
+    names = {n for n in ours if n.startswith(('backbone.', 'neck.'))}
+    held = theirs.keys() & names
+    assert all(n.endswith('num_batches_tracked') for n in names - held)
+    assert all(torch.equal(ours[name], theirs[name]) for name in held)
+    assert all(torch.equal(ours[f'decode_head.{n}'], head[n]) for n in head)
+    assert 'neck 48 of 48 tensors (100 %)' in str(report)
+    assert dict(report.dropped) == {'not of the parts that are used': 2}
+    # The backbone alone leaves the neck as it is.
+    other = encoder_decoder(neck=fpn_config(), in_channels=8)
+    before = {n: v.clone() for n, v in other.neck.state_dict().items()}
+    load_weights(other, weights)
+    after = other.neck.state_dict()
+    assert all(torch.equal(after[n], before[n]) for n in before)
+
+
+def test_a_neck_that_one_of_the_two_lacks():
+    content = detector_file()
+    weights = sort_weights(content, 'x')
+    assert 'EncoderDecoder has no neck to load' in refusal(
+        encoder_decoder(), weights, 'backbone+neck'
+    )
+    without = sort_weights(torchvision(random_resnet()), 'x')
+    model = encoder_decoder(neck=fpn_config(), in_channels=8)
+    assert 'holds no neck, only: backbone' in refusal(
+        model, without, 'backbone+neck'
+    )
+    # Nothing of a neck may be left over, whatever its name.
+    content['state_dict']['neck.norm3.weight'] = torch.ones(1)
+    weights = sort_weights(content, 'x')
+    assert 'neck: 1 not in the model: norm3.weight' in refusal(
+        model, weights, 'backbone+neck'
+    )
+
+
 def test_names_of_parts():
     assert parse_part('head+backbone') == ('backbone', 'head')
-    for part in ('', 'neck', 'backbone+', 'backbone,head'):
+    assert parse_part('neck+backbone') == ('backbone', 'neck')
+    for part in ('', 'necks', 'backbone+', 'backbone,head'):
         with pytest.raises(ValueError, match='part must be'):
             parse_part(part)
 

@@ -54,13 +54,14 @@ def parse_args(argv: Sequence[str]) -> argparse.Namespace:
         '--to',
         choices=list(TARGETS),
         default='mmseg',
-        help='mmseg: backbone. and decode_head.; mmdet: backbone.; backbone: '
-        'no prefix (default: %(default)s)',
+        help='mmseg: backbone. and decode_head.; mmdet: backbone. and neck.; '
+        'backbone: no prefix (default: %(default)s)',
     )
     parser.add_argument(
         '--part',
-        choices=['backbone', 'backbone+head'],
-        help='what to write (default: all that there is)',
+        choices=['backbone', 'backbone+neck', 'backbone+head'],
+        help='what to write; backbone+neck is for the pyramid of a detector '
+        '(default: backbone and head, if there is one)',
     )
     parser.add_argument(
         '--img-size',
