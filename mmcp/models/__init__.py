@@ -5,7 +5,12 @@ from mmcp.models.data_preprocessors import CP2DataPreprocessor
 from mmcp.models.decode_heads import SumMergeHead
 from mmcp.models.detectors import ClassifierFineTuner
 from mmcp.models.losses import ClassBalancedCrossEntropy
-from mmcp.models.roi_heads import ClassifierCascadeRoIHead, ClassifierRoIHead
+from mmcp.models.necks import NASFPN
+from mmcp.models.roi_heads import (
+    ClassifierCascadeRoIHead,
+    ClassifierRoIHead,
+    SingleMaskCascadeRoIHead,
+)
 from mmcp.models.segmentors import SegmentationProbe
 from mmcp.models.selfsup import CP2, MoCo
 
@@ -18,6 +23,8 @@ __all__ = [
     'ClassifierRoIHead',
     'EfficientNet',
     'MoCo',
+    'NASFPN',
     'SegmentationProbe',
+    'SingleMaskCascadeRoIHead',
     'SumMergeHead',
 ]

@@ -4,5 +4,12 @@ from mmcp.models.roi_heads.classifier_roi_heads import (
     ClassifierCascadeRoIHead,
     ClassifierRoIHead,
 )
+from mmcp.models.roi_heads.single_mask_cascade_roi_head import (
+    SingleMaskCascadeRoIHead,
+)
 
-__all__ = ['ClassifierCascadeRoIHead', 'ClassifierRoIHead']
+__all__ = [
+    'ClassifierCascadeRoIHead',
+    'ClassifierRoIHead',
+    'SingleMaskCascadeRoIHead',
+]

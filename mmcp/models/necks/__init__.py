@@ -1,0 +1,5 @@
+"""Necks."""
+
+from mmcp.models.necks.nas_fpn import NASFPN
+
+__all__ = ['NASFPN']
