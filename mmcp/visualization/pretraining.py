@@ -44,7 +44,11 @@ _KINDS = (
     _Kind('Queue filled (%)', {'queue_fill': 'queue'}, bottom=0),
     _Kind('Waiting for data', {_DATA_SHARE: _DATA_SHARE}, bottom=0),
     _Kind('Learning rate', {'lr': 'learning rate'}, bottom=0),
-    _Kind('Nearest neighbours', {'knn/top1': 'top-1 (%)'}, bottom=0),
+    _Kind(
+        'Top-1 accuracy of probes (%)',
+        {'knn/top1': 'nearest neighbours', 'linear/top1': 'linear'},
+        bottom=0,
+    ),
 )
 
 

@@ -38,6 +38,25 @@ def test_parts_without_trained_parameters_do_not_train():
     ]
 
 
+def test_dropout_belongs_to_the_layers_around_it():
+    model = make().train()
+    train_only(model, ['0.0.*'])
+    set_frozen_parts_to_eval(model)
+    assert [k for k, m in model.named_modules() if m.training] == [
+        '',
+        '0',
+        '0.0',
+        '0.2',
+    ]
+
+
+def test_statistics_without_parameters_are_frozen():
+    norm = nn.BatchNorm1d(2, affine=False)
+    model = nn.Sequential(nn.Linear(2, 2), norm).train()
+    set_frozen_parts_to_eval(model)
+    assert not norm.training
+
+
 def test_patterns_that_match_nothing_are_refused():
     with pytest.raises(ValueError, match='no patterns are given'):
         train_only(make(), [])

@@ -9,7 +9,7 @@ WHOLE = {
     for name in (
         *('loss_instance', 'loss_dense', 'acc_instance', 'acc_dense'),
         *('cos_fg_fg', 'cos_fg_bg', 'std_pooled', 'std_pixels'),
-        *('queue_fill', 'lr', 'knn/top1'),
+        *('queue_fill', 'lr', 'knn/top1', 'linear/top1'),
     )
 } | {
     'time': [(10, 0.5), (20, 0.25)],
@@ -31,7 +31,7 @@ def test_everything_that_is_watched_is_drawn():
         'Queue filled (%)': ['queue'],
         'Waiting for data': ['share of time (%)'],
         'Learning rate': ['learning rate'],
-        'Nearest neighbours': ['top-1 (%)'],
+        'Top-1 accuracy of probes (%)': ['linear', 'nearest neighbours'],
     }
 
 

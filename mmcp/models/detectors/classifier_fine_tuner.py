@@ -5,18 +5,14 @@ from typing import Any
 
 from mmdet.models.detectors import TwoStageDetector
 from mmdet.structures import SampleList
-from mmengine.logging import print_log
 from torch import Tensor
 
-from mmcp.models.trained_parameters import (
-    set_frozen_parts_to_eval,
-    train_only,
-)
+from mmcp.models.trained_parameters import PartlyTrained
 from mmcp.registry import MODELS
 
 
 @MODELS.register_module()
-class ClassifierFineTuner(TwoStageDetector):  # type: ignore[misc]
+class ClassifierFineTuner(PartlyTrained, TwoStageDetector):  # type: ignore[misc]
     """Trains the last classification layer of a two-stage detector.
 
     The second stage of section 4.7 of `Simple Copy-Paste
@@ -28,11 +24,8 @@ class ClassifierFineTuner(TwoStageDetector):  # type: ignore[misc]
     from the first stage's checkpoint, whose names it keeps; the first stage's
     config can test what it saves.
 
-    Everything else is frozen and in evaluation mode: batch normalisation
-    uses its running statistics and leaves them alone, and nothing is dropped.
-    The RPN proposes, but has no losses. The freezing is done when the model
-    is made, so that training on several GPUs needs no
-    ``find_unused_parameters``.
+    Everything else is frozen and in evaluation mode, see
+    :class:`PartlyTrained`. The RPN proposes, but has no losses.
 
     Args:
         *args: As of MMDetection's ``TwoStageDetector``.
@@ -54,26 +47,7 @@ class ClassifierFineTuner(TwoStageDetector):  # type: ignore[misc]
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        self.trained_names = train_only(self, trained)
-        print_log(
-            f'training {len(self.trained_names)} of '
-            f'{len(list(self.parameters()))} parameters: '
-            f'{", ".join(self.trained_names)}',
-            logger='current',
-        )
-
-    def train(self, mode: bool = True) -> 'ClassifierFineTuner':
-        """Sets the mode of what is trained; the rest stays in evaluation.
-
-        Args:
-            mode: Whether to train. Defaults to True.
-
-        Returns:
-            Itself.
-        """
-        super().train(mode)
-        set_frozen_parts_to_eval(self)
-        return self
+        self.train_only(trained)
 
     def loss(
         self, batch_inputs: Tensor, batch_data_samples: SampleList

@@ -2,34 +2,18 @@
 
 import shutil
 
-import cv2
-import numpy as np
 import pytest
+from labeled_colours import write_labelled
 from toy_pairs import make_runner, small_cp2, small_moco
 
 from mmcp.engine.config import UsageError
 from mmcp.engine.hooks import KNNHook
 from mmcp.visualization import read_scalars
 
-COLOURS = dict(blue=0, green=1, red=2)
-
-
-def write_images(folder, count):
-    rng = np.random.default_rng(count)
-    for name, channel in COLOURS.items():
-        (folder / name).mkdir(parents=True)
-        for number in range(count):
-            image = rng.integers(0, 60, (40, 40, 3), np.uint8)
-            image[..., channel] += 180
-            cv2.imwrite(str(folder / name / f'{number}.png'), image)
-
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
-    root = tmp_path_factory.mktemp('labelled')
-    write_images(root / 'train', 5)
-    write_images(root / 'val', 3)
-    return root
+    return write_labelled(tmp_path_factory.mktemp('labelled'))
 
 
 def hook(folder, **options):

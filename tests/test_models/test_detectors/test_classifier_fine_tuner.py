@@ -170,7 +170,9 @@ def test_everything_frozen_is_in_evaluation_mode():
     for mode in (True, False, True):
         model.train(mode)
         training = {
-            key for key, one in model.named_modules() if one.training and key
+            key
+            for key, one in model.named_modules()
+            if key and one.training and one.state_dict()
         }
         expected = {'roi_head', 'roi_head.bbox_head'}
         expected |= {'roi_head.bbox_head.fc_cls'}

@@ -10,6 +10,7 @@ from cp2_models import GN, aspp, batch, cp2, fcn, moco, resnet, shallow, total
 from mmengine.optim import OptimWrapper
 
 from mmcp.functional.knn import knn_classify
+from mmcp.functional.linear_probe import fit_linear
 
 MODELS = {'cp2': cp2, 'moco': moco}
 
@@ -331,3 +332,39 @@ def test_what_it_learnt_beats_random_weights(learnt):
     trained = neighbours_accuracy(model, images)
     fresh = neighbours_accuracy(learner(), images)
     assert trained > fresh + 0.1, (trained, fresh)
+
+
+@torch.no_grad()
+def linear_accuracy(model, images, *, pixelwise):
+    """Share of a linear classifier's answers that are right for new views.
+
+    Asked is which image is seen: by the backbone's pooled features, or by
+    those of the head at each foreground pixel.
+    """
+
+    def view(seed):
+        generator = torch.Generator().manual_seed(seed)
+        data = composed(images, generator)
+        maps = model.encoder_q.backbone(data['inputs']['query'])
+        labels = torch.arange(len(images))
+        if not pixelwise:
+            return maps[-1].mean((2, 3)), labels
+        features = model.encoder_q.decode_head._forward_feature(maps)
+        masks = data['masks']['query'][:, None].float()
+        seen = F.interpolate(masks, features.shape[2:], mode='nearest-exact')
+        rows = features.permute(0, 2, 3, 1)[seen[:, 0] > 0]
+        count = seen.sum((1, 2, 3)).long()
+        return rows, labels.repeat_interleave(count)
+
+    classify = fit_linear(*view(1), num_classes=len(images))
+    features, labels = view(2)
+    return (classify(features) == labels).float().mean()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('pixelwise', [False, True], ids=['image', 'pixels'])
+def test_a_linear_probe_of_it_beats_random_weights(learnt, pixelwise):
+    model, images, _ = learnt
+    trained = linear_accuracy(model, images, pixelwise=pixelwise)
+    fresh = linear_accuracy(learner(), images, pixelwise=pixelwise)
+    assert trained > fresh + 0.2, (trained, fresh)

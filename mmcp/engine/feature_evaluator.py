@@ -1,6 +1,6 @@
-"""Nearest-neighbour accuracy of a backbone, worked out by all ranks."""
+"""What a backbone's features tell of classes, worked out by all ranks."""
 
-from collections.abc import Iterator, Sized
+from collections.abc import Callable, Iterator, Sized
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -16,13 +16,16 @@ from mmengine.dist import (
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from mmcp.functional.knn import knn_classify
-
 _NOT_COUNTED = -1
 
+# From features, shape (N, D), unit norm, to their classes, shape (N,).
+Classifier = Callable[[Tensor], Tensor]
+# From features and classes of the bank, shapes (B, D) and (B,).
+Fit = Callable[[Tensor, Tensor], Classifier]
 
-class KNNEvaluator:
-    """Classifies images by the nearest features of labelled ones.
+
+class FeatureEvaluator:
+    """Classifies images by features, given those of labelled images.
 
     Every rank encodes its share of both data sets; all ranks hold the whole
     bank, of `len(bank)` x C float32 numbers. All use the buffers of the first
@@ -33,9 +36,8 @@ class KNNEvaluator:
         bank: Images of known class: pairs of an image, shape (3, H, W),
             uint8, RGB, and a label. Those with negative labels do not count.
         queries: Images to classify, alike.
-        num_classes: Number of classes.
-        k: Number of neighbours.
-        temperature: Of the weights of the votes.
+        fit: Makes a classifier of the features and the labels of the bank,
+            the same on all ranks.
         batch_size: Images that a rank encodes at a time.
         num_workers: Processes of a rank that load images.
     """
@@ -45,24 +47,20 @@ class KNNEvaluator:
         bank: Dataset[tuple[Tensor, int]],
         queries: Dataset[tuple[Tensor, int]],
         *,
-        num_classes: int,
-        k: int,
-        temperature: float,
+        fit: Fit,
         batch_size: int,
         num_workers: int,
     ) -> None:
         self.bank = bank
         self.queries = queries
-        self.num_classes = num_classes
-        self.k = k
-        self.temperature = temperature
+        self.fit = fit
         self.batch_size = batch_size
         self.num_workers = num_workers
 
     def accuracy(
         self, backbone: nn.Module, mean: Tensor, std: Tensor
     ) -> float:
-        """Encodes all images and lets the neighbours vote.
+        """Encodes all images and classifies the queries.
 
         Args:
             backbone: In evaluation mode; see :func:`pooled_features`.
@@ -75,7 +73,7 @@ class KNNEvaluator:
             can be read.
 
         Raises:
-            ValueError: If fewer than k images of the bank can be read.
+            ValueError: If too few images of the bank can be read.
         """
         with torch.no_grad(), _first_rank_buffers(backbone):
             parts = list(self._encode(self.bank, backbone, mean, std))
@@ -84,20 +82,12 @@ class KNNEvaluator:
                 for part in zip(*parts, strict=True)
             )
             counted = labels != _NOT_COUNTED
-            bank, labels = bank[counted], labels[counted]
+            classify = self.fit(bank[counted], labels[counted])
             right = total = 0
             for features, truth in self._encode(
                 self.queries, backbone, mean, std
             ):
-                found = knn_classify(
-                    features,
-                    bank,
-                    labels,
-                    num_classes=self.num_classes,
-                    k=self.k,
-                    temperature=self.temperature,
-                )
-                right += int((found == truth).sum())
+                right += int((classify(features) == truth).sum())
                 total += int((truth != _NOT_COUNTED).sum())
         counts = torch.tensor([right, total])
         all_reduce(counts)

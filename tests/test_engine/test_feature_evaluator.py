@@ -1,9 +1,10 @@
-"""Nearest-neighbour accuracy, in one process and in two."""
+"""Accuracy of classified features, in one process and in two."""
 
 import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
-from mmcp.engine.knn import KNNEvaluator, pooled_features
+from mmcp.engine.feature_evaluator import FeatureEvaluator, pooled_features
+from mmcp.functional.knn import knn_classify
 
 MEAN, STD = torch.zeros(3, 1, 1), torch.ones(3, 1, 1)
 
@@ -53,10 +55,13 @@ class Pixels(nn.Module):
 
 
 def evaluator(bank, queries, **options):
-    defaults = dict(
-        num_classes=3, k=2, temperature=0.07, batch_size=4, num_workers=0
-    )
-    return KNNEvaluator(bank, queries, **defaults | options)
+    def fit(features, labels):
+        return partial(
+            knn_classify, bank=features, labels=labels, num_classes=3, k=2
+        )
+
+    defaults = dict(fit=fit, batch_size=4, num_workers=0)
+    return FeatureEvaluator(bank, queries, **defaults | options)
 
 
 BANK = Colours([0, 1, 2] * 3)
@@ -115,7 +120,7 @@ def test_a_class_token_beside_the_map_is_left_out():
 SCRIPT = """
 import json, sys
 sys.path.insert(0, {folder!r})
-from test_knn import BANK, MEAN, STD, Colours, Pixels, evaluator
+from test_feature_evaluator import BANK, MEAN, STD, Colours, Pixels, evaluator
 import torch
 rank = int(sys.argv[1])
 torch.distributed.init_process_group(

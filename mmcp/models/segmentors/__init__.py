@@ -1,0 +1,5 @@
+"""Segmentors."""
+
+from mmcp.models.segmentors.segmentation_probe import SegmentationProbe
+
+__all__ = ['SegmentationProbe']
