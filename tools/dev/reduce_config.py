@@ -29,6 +29,8 @@ _CHANNEL_KEYS = {
     'conv_out_channels',
     'fc_out_channels',
 }
+# EfficientNet-B0's stages; its channels cannot be divided.
+_B0_CHANNELS = (32, 16, 24, 40, 112, 320)
 _SIZE_KEYS = {'scale', 'crop_size', 'size'}
 
 
@@ -148,13 +150,19 @@ def _narrow(model: dict[str, Any]) -> None:
     """Divides all channels, where the backbone's can follow."""
     backbone = model['backbone']
     factor = model['neck']['out_channels'] // _FPN_CHANNELS
-    if factor <= 1 or backbone['type'] != 'ResNet':
+    kind = backbone['type'].removeprefix('mmcp.')
+    if factor <= 1 or kind not in ('ResNet', 'EfficientNet'):
         return
-    backbone['base_channels'] = backbone.get('base_channels', 64) // factor
     for part in ('neck', 'rpn_head', 'roi_head'):
         for node in _dicts(model[part]):
             for key in _CHANNEL_KEYS & node.keys():
                 node[key] = _map_ints(node[key], lambda c: c // factor)
+    if kind == 'ResNet':
+        backbone['base_channels'] = backbone.get('base_channels', 64) // factor
+    else:
+        backbone['arch'] = 'b0'
+        stages = backbone['out_indices']
+        model['neck']['in_channels'] = [_B0_CHANNELS[i] for i in stages]
 
 
 def _map_ints(value: Any, function: Callable[[int], int]) -> Any:
