@@ -78,7 +78,7 @@ class Pretrained:
                 not fit or has parts that the module lacks, or if a later
                 item of the ``init_cfg`` would overwrite it.
         """
-        _check_order(module)
+        check_order(module, _OURS)
         weights = read_weights(
             self.checkpoint,
             prefix=self.prefix,
@@ -91,29 +91,47 @@ class Pretrained:
                 part.init_weights()
         report = load_weights(module, weights, self.part)
         for part in parts.values():
-            _mark_initialised(part)
+            mark_initialised(part)
         print_log(str(report), logger='current')
         if hasattr(module, '_params_init_info'):
             update_init_info(module, f'{_OURS}: {self.checkpoint}')
 
 
-def _check_order(module: nn.Module) -> None:
-    """Refuses items after ours: mmengine would apply them on top."""
+def check_order(module: nn.Module, ours: str) -> None:
+    """Refuses items of an ``init_cfg`` that mmengine would apply on top.
+
+    Args:
+        module: What the ``init_cfg`` belongs to.
+        ours: The type whose weights must stay.
+
+    Raises:
+        CheckpointError: If another type follows it.
+    """
     items: Any = getattr(module, 'init_cfg', None)
     kinds = [
         kind if isinstance(kind, str) else getattr(kind, '__name__', '')
         for kind in (item.get('type') for item in _as_list(items))
     ]
-    if _OURS not in kinds:
+    if ours not in kinds:
         return
-    names = kinds[kinds.index(_OURS) + 1 :]
+    names = kinds[kinds.index(ours) + 1 :]
     later = [name for name in names if name not in _LATER]
     if later:
         raise CheckpointError(
             f'In the init_cfg of {type(module).__name__}, {", ".join(later)} '
-            f'follows {_OURS} and would overwrite what it loads: put {_OURS} '
+            f'follows {ours} and would overwrite what it loads: put {ours} '
             'last.'
         )
+
+
+def mark_initialised(part: nn.Module) -> None:
+    """Keeps mmengine from initialising a module and its children again.
+
+    Args:
+        part: The module.
+    """
+    for module in part.modules():
+        module.is_init = True  # type: ignore[assignment]
 
 
 def _as_list(items: Any) -> list[Any]:
@@ -122,9 +140,3 @@ def _as_list(items: Any) -> list[Any]:
 
 def _has_classifier(part: nn.Module) -> bool:
     return any(CLASSIFIER in n.split('.') for n in part.state_dict())
-
-
-def _mark_initialised(part: nn.Module) -> None:
-    """Keeps mmengine from initialising a part and its children again."""
-    for module in part.modules():
-        module.is_init = True  # type: ignore[assignment]

@@ -136,7 +136,7 @@ def sort_weights(
     Raises:
         LayoutError: If the layout is not known.
     """
-    tensors, names = _plain_tensors(checkpoint, source)
+    tensors, names = plain_tensors(checkpoint, source)
     if prefix is not None:
         layout = _under_prefix(tensors, prefix, source)
     else:
@@ -191,10 +191,22 @@ def state_dict_of(checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:
     return checkpoint
 
 
-def _plain_tensors(
+def plain_tensors(
     checkpoint: Mapping[str, Any], source: str
 ) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors by names without wrappers, and the names in the file."""
+    """Finds the tensors of a checkpoint, and takes wrappers off their names.
+
+    Args:
+        checkpoint: What the file holds.
+        source: What errors call the file.
+
+    Returns:
+        - The tensors by names without ``module.`` and ``_orig_mod.``.
+        - From these names to those in the file.
+
+    Raises:
+        LayoutError: If there are none, or two models.
+    """
     tensors: dict[str, Tensor] = {}
     names: dict[str, str] = {}
     for name, value in state_dict_of(checkpoint).items():
