@@ -1,0 +1,6 @@
+"""Makes the analyses importable, as they are when run."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2] / 'tools' / 'analysis'))
