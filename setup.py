@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import Extension, find_packages, setup
 
 ROOT = Path(__file__).parent
 VERSION: dict[str, str] = {}
@@ -22,6 +22,16 @@ setup(
     license='Apache-2.0',
     packages=find_packages(include=['mmcp', 'mmcp.*']),
     package_data={'mmcp': ['py.typed']},
+    # Optional: without a compiler the same is done by numpy, more slowly.
+    ext_modules=[
+        Extension(
+            'mmcp.functional._native',
+            ['mmcp/functional/_native.c'],
+            # Floats as pycocotools and numpy round them: nothing fused.
+            extra_compile_args=['-O3', '-std=c11', '-ffp-contract=off'],
+            optional=True,
+        )
+    ],
     python_requires='>=3.10',
     # Not the stack: a user may have either line of OpenMMLab, and `import
     # mmcp` says what is missing. opencv has four names on the registry.

@@ -14,7 +14,10 @@ from envsetup.shell import Finished
 
 ROOT = Path(__file__).parents[1]
 ALL_FILES = 78
-INPUTS = ('requirements', 'setup.py', 'mmcp/version.py')
+INPUTS = (
+    *('requirements', 'setup.py', 'mmcp/version.py'),
+    'mmcp/functional/_native.c',
+)
 SOURCE = 'onedl_mmcv-2.3.6'
 WHEEL = f'{SOURCE}-cp311-cp311-linux_x86_64.whl'
 

@@ -13,6 +13,7 @@ import numpy as np
 import pycocotools.mask as coco_mask
 from numpy.typing import NDArray
 
+from mmcp.functional import native
 from mmcp.functional.run_lengths import decode_runs, runs_of, sound_runs
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     'clip_patch',
     'flip_patch',
     'pack_patches',
+    'patch_at',
     'patch_from_bitmap',
     'patch_from_box',
     'patch_from_polygons',
@@ -60,6 +62,23 @@ class Patch(NamedTuple):
 
 
 EMPTY = Patch(0, 0, np.zeros((0, 0), np.uint8))
+
+
+def patch_at(
+    x: int, y: int, shape: tuple[int, int], pixels: bytearray
+) -> Patch:
+    """Takes over the pixels that compiled code made.
+
+    Args:
+        x: Column of the left edge.
+        y: Row of the top edge.
+        shape: Height and width.
+        pixels: The bitmap, row by row.
+
+    Returns:
+        The patch.
+    """
+    return Patch(x, y, np.ndarray(shape, np.uint8, pixels))
 
 
 def tighten(patch: Patch) -> Patch:
@@ -150,7 +169,7 @@ def patch_from_polygons(
         ValueError: If a part has fewer than three vertices or an odd number
             of coordinates.
     """
-    parts = [np.asarray(part, np.float64).reshape(-1) for part in polygons]
+    parts = [np.ascontiguousarray(p, np.float64).ravel() for p in polygons]
     if any(part.size < 6 or part.size % 2 for part in parts):
         raise ValueError(
             'a polygon needs three vertices at least, that is an even number '
@@ -158,6 +177,10 @@ def patch_from_polygons(
         )
     if not parts:
         return EMPTY
+    if native.compiled is not None:
+        made = native.compiled.rasterise(parts, height, width)
+        if made is not None:
+            return patch_at(*made)
     lists = [part.tolist() for part in parts]
     rles = coco_mask.frPyObjects(lists, height, width)
     rle = rles[0] if len(rles) == 1 else coco_mask.merge(rles)

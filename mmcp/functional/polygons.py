@@ -10,7 +10,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ['Outlines', 'clip_polygon', 'measure_outlines', 'sound_parts']
+from mmcp.functional import native
+
+__all__ = [
+    'Outlines',
+    'clip_parts',
+    'clip_polygon',
+    'measure_outlines',
+    'sound_parts',
+]
 
 # pycocotools walks along every edge, so absurd coordinates would exhaust
 # time and memory; this many image sizes beyond the border are absurd.
@@ -34,6 +42,10 @@ def sound_parts(
         outside of the image.
     """
     limit = _FAR * max(height, width)
+    if native.compiled is not None:
+        found = native.compiled.sound_parts(parts, limit, height, width)
+        if found is not None:
+            return [np.frombuffer(part) for part in found]
     sound, seen = [], False
     for part in map(_as_numbers, parts):
         if part.size >= 6 and not part.size % 2:
@@ -50,7 +62,7 @@ def sound_parts(
 def _as_numbers(part: Any) -> NDArray[np.float64]:
     try:
         return np.array(part, np.float64).reshape(-1)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return np.zeros(0)
 
 
@@ -93,6 +105,11 @@ def measure_outlines(
     Returns:
         Extents and thickness.
     """
+    if native.compiled is not None:
+        measures = np.array(
+            [native.compiled.measure(parts) for parts in objects], np.float64
+        ).reshape(-1, 5)
+        return Outlines(measures[:, :4], measures[:, 4])
     extents = np.empty((len(objects), 4))
     extents[:, :2], extents[:, 2:] = np.inf, -np.inf
     thickness = np.zeros(len(objects))
@@ -124,6 +141,36 @@ def _measure_parts(
     thickness = areas / np.maximum(np.add.reduceat(sides, starts), 1e-9)
     low = np.minimum.reduceat(points, starts)
     return low, np.maximum.reduceat(points, starts), thickness
+
+
+def clip_parts(
+    parts: list[NDArray[np.float64]], right: float, bottom: float
+) -> list[NDArray[np.float64]]:
+    """Cuts parts to what lies left of and above two lines.
+
+    Args:
+        parts: Each of shape (2 * vertices,).
+        right: Largest x that is kept.
+        bottom: Largest y that is kept.
+
+    Returns:
+        The parts, cut as by :func:`clip_polygon`; those that reach over no
+        line are the same objects as before.
+    """
+    if native.compiled is None:
+        return [_clip_part(part, right, bottom) for part in parts]
+    return [
+        np.frombuffer(part) if isinstance(part, bytearray) else part
+        for part in native.compiled.clip(parts, right, bottom)
+    ]
+
+
+def _clip_part(
+    part: NDArray[np.float64], right: float, bottom: float
+) -> NDArray[np.float64]:
+    points = part.reshape(-1, 2)
+    cut = clip_polygon(clip_polygon(points, 0, right), 1, bottom)
+    return part if cut is points else cut.reshape(-1)
 
 
 def clip_polygon(

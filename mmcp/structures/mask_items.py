@@ -16,7 +16,7 @@ from mmcp.functional.patches import (
 )
 from mmcp.functional.polygons import (
     Outlines,
-    clip_polygon,
+    clip_parts,
     measure_outlines,
 )
 from mmcp.structures.polygons import Polygons
@@ -185,15 +185,9 @@ def _move_parts(
     ends = np.cumsum([len(part) for part in parts]).tolist()
     flat = points.reshape(-1)
     moved = [flat[a:b] for a, b in zip([0, *ends], ends, strict=False)]
-    if window is None:
+    if window is None or (points.max(0) <= window[::-1]).all():
         return moved
-    for axis, limit in ((0, window[1]), (1, window[0])):
-        if points[:, axis].max() > limit:
-            moved = [
-                clip_polygon(part.reshape(-1, 2), axis, limit).reshape(-1)
-                for part in moved
-            ]
-    return moved
+    return clip_parts(moved, *window[::-1])
 
 
 def binary(patch: Patch) -> Patch:
@@ -220,6 +214,7 @@ def owned(patch: Patch) -> Patch:
         The same patch if its bitmap has that.
     """
     bitmap = patch.bitmap
-    if bitmap.base is None and bitmap.flags.c_contiguous:
+    own = bitmap.base is None or isinstance(bitmap.base, bytearray)
+    if own and bitmap.flags.c_contiguous:
         return patch
     return patch._replace(bitmap=bitmap.copy('C'))

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from native_paths import path  # noqa: F401
 
 from mmcp.functional.patches import (
     Patch,

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from native_paths import path  # noqa: F401
 
 from mmcp.functional.patches import patch_from_polygons, write_patch
 from mmcp.functional.polygons import (

@@ -18,6 +18,7 @@ INPUTS = (
     'requirements/onedl.txt',
     'setup.py',
     'mmcp/version.py',
+    'mmcp/functional/_native.c',
 )
 
 
