@@ -32,11 +32,19 @@ LEAVES = {leaf.stem: leaf for leaf in find_leaves(ROOT)}
 # On MMDetection's data path, for comparison with the leaf of the same name.
 COMPARED = [stem for stem in LEAVES if '-mmdet-' in stem]
 # Those of CP2 and MoCo are looked at in test_cp2_configs.py, too.
-DETECTORS = [stem for stem in LEAVES if stem.startswith('mask-rcnn_')]
+# Those of LVIS have two stages; test_lvis_configs.py.
+DETECTORS = [
+    stem
+    for stem in LEAVES
+    if stem.startswith(('mask-rcnn_', 'cascade_'))
+    and LEAVES[stem].parent.name != 'lvis'
+]
 # Those that pseudo-labels take part in; test_self_training_configs.py.
 STUDENTS = [
     stem for stem in DETECTORS if LEAVES[stem].parent.name == 'self_training'
 ]
+# Those whose test writes results for an evaluation server.
+EXPORTS = [stem for stem in DETECTORS if '_cocotestdev-' in stem]
 FAST = [stem for stem in DETECTORS if stem not in [*COMPARED, *STUDENTS]]
 PASTED = [stem for stem in FAST if '-scp-' in stem]
 # The family whose learning rate, decay and lengths are the paper's.
@@ -52,8 +60,10 @@ BACKBONES = {
     'r50': {'type': 'ResNet', 'depth': 50},
     'r101': {'type': 'ResNet', 'depth': 101},
     'mobilenetv2': {'type': 'MobileNetV2'},
+    'effb7': {'type': 'mmcp.EfficientNet', 'arch': 'b7'},
 }
-NECKS = {'fpn': {'type': 'FPN'}}
+NECKS = {'fpn': {'type': 'FPN'}, 'nasfpn': {'type': 'mmcp.NASFPN'}}
+ALGORITHMS = {'mask-rcnn': 'MaskRCNN', 'cascade': 'CascadeRCNN'}
 JITTERS = {'ssj': (0.8, 1.25), 'lsj': (0.1, 2.0)}
 NUCLEI_FLIP = dict(
     type='RandomFlip', prob=[0.3, 0.3], direction=['horizontal', 'vertical']
@@ -142,6 +152,14 @@ def test_the_papers_matrix_is_complete():
 
     assert len(wanted) == 48
     assert wanted - LEAVES.keys() == set()
+    large = {
+        *(f'mask-rcnn_effb7_fpn_64xb4-lsj-576e_coco-{n}' for n in (640, 1024)),
+        'mask-rcnn_effb7_fpn_64xb4-lsj-576e_coco-1280',
+        'cascade_effb7_fpn_64xb4-lsj-180k_coco-1280',
+        'cascade_effb7_nasfpn_ns-pre_64xb4-lsj-180k_coco-1280',
+    }
+    wanted = large | {stem.replace('-lsj-', '-lsj-scp-') for stem in large}
+    assert wanted - LEAVES.keys() == set()
 
 
 @each_leaf
@@ -165,6 +183,8 @@ def _length_in_name(name: ConfigName, by_epoch: bool) -> int:
         # Half of a student's batch is labelled.
         labelled = name.batch_size / (1 + ('st' in name.augmentations))
         return math.ceil(count * COCO_IMAGES / labelled)
+    if unit == 'x':
+        return math.ceil(count * 90_000 * 16 / name.batch_size)
     return count * {'i': 1, 'k': 1000, 'e': 1}[unit]
 
 
@@ -186,7 +206,7 @@ def test_model_is_that_of_the_name(stem):
 
     assert BACKBONES[backbone].items() <= model['backbone'].items()
     assert NECKS[neck].items() <= model['neck'].items()
-    assert model['type'] == {'mask-rcnn': 'MaskRCNN'}[name.algorithm]
+    assert model['type'] == ALGORITHMS[name.algorithm]
     assert (weights is not None) == (name.pretrain is not None)
     if weights is not None:
         assert set(weights) == {'type', 'checkpoint'}
@@ -302,8 +322,13 @@ def test_model_builds_on_the_meta_device(stem):
     assert {p.device.type for p in model.parameters()} == {'meta'}
     classes = inner_dataset(load(stem)).get('metainfo', {}).get('classes')
     num_classes = 80 if classes is None else len(classes)
-    assert model.roi_head.bbox_head.num_classes == num_classes
-    assert model.roi_head.mask_head.num_classes == num_classes
+    for head in (*_box_heads(model), model.roi_head.mask_head):
+        assert head.num_classes == num_classes
+
+
+def _box_heads(model: nn.Module) -> list[nn.Module]:
+    head = model.roi_head.bbox_head
+    return list(head) if isinstance(head, nn.ModuleList) else [head]
 
 
 @each_fast_leaf
@@ -318,7 +343,9 @@ def test_padding_is_the_normalisation_mean(stem):
     assert tuple(jitter.pad_val['img']) == gray
 
 
-@each_detector
+@pytest.mark.parametrize(
+    'stem', [stem for stem in DETECTORS if stem not in EXPORTS]
+)
 def test_validation_and_test_are_the_same(stem):
     config = load(stem)
 
@@ -326,6 +353,30 @@ def test_validation_and_test_are_the_same(stem):
     assert config.test_evaluator == config.val_evaluator
     data = config.val_dataloader.dataset
     assert config.val_evaluator.ann_file == data.data_root + data.ann_file
+
+
+@pytest.mark.parametrize('stem', EXPORTS)
+def test_results_for_a_server_are_the_only_difference(stem):
+    export = load(stem).to_dict()
+    twin = load(stem.replace('_cocotestdev-', '_coco-')).to_dict()
+    dataset, evaluator = (
+        export['test_dataloader']['dataset'],
+        export['test_evaluator'],
+    )
+
+    assert dataset.pop('ann_file') == (
+        'annotations/image_info_test-dev2017.json'
+    )
+    assert dataset.pop('data_prefix') == dict(img='test2017/')
+    assert evaluator.pop('ann_file') == (
+        'data/coco/annotations/image_info_test-dev2017.json'
+    )
+    assert evaluator.pop('format_only') is True
+    assert evaluator.pop('outfile_prefix') == 'work_dirs/coco_testdev'
+    del twin['test_dataloader']['dataset']['ann_file']
+    del twin['test_dataloader']['dataset']['data_prefix']
+    del twin['test_evaluator']['ann_file']
+    assert export == twin
 
 
 @each_leaf
@@ -377,12 +428,16 @@ def test_optimisation_is_the_papers(stem):
 @each_paper_leaf
 def test_all_layers_are_trained_with_synchronised_norms(stem):
     model = load(stem).model
+    # Its number of frozen stages; ResNet counts from the stem.
+    none = 0 if model.backbone.type == 'mmcp.EfficientNet' else -1
+    heads = model.roi_head.bbox_head
 
-    assert model.backbone.frozen_stages == -1
-    assert model.backbone.norm_eval is False
+    assert model.backbone.get('frozen_stages', 0) == none
+    assert model.backbone.get('norm_eval', False) is False
     assert model.backbone.norm_cfg.type == 'SyncBN'
     assert model.neck.norm_cfg.type == 'SyncBN'
-    assert model.roi_head.bbox_head.norm_cfg.type == 'MMSyncBN'
+    for head in heads if isinstance(heads, list) else [heads]:
+        assert head.norm_cfg.type == 'MMSyncBN'
     assert model.roi_head.mask_head.norm_cfg.type == 'MMSyncBN'
 
 
@@ -409,8 +464,13 @@ def test_crowds_train_as_background(stem):
     inside_crowd = torch.tensor([[120.0, 20.0, 180.0, 80.0]])
     priors = InstanceData(priors=torch.cat([objects.bboxes, inside_crowd]))
 
-    for stage in ('rpn', 'rcnn'):
-        assigner = train_cfg[stage].assigner
+    rcnn = (
+        train_cfg.rcnn
+        if isinstance(train_cfg.rcnn, list)
+        else [train_cfg.rcnn]
+    )
+    for stage in (train_cfg.rpn, *rcnn):
+        assigner = stage.assigner
         # What the README of copy_paste says one can set to ignore them.
         for threshold, expected in ((None, [1, 0]), (0.5, [1, -1])):
             if threshold is not None:
