@@ -1,0 +1,1 @@
+"""Parts of the study of what CP2's weights are worth in fine-tuning."""
