@@ -17,6 +17,7 @@ from mmcp.engine.config import UsageError
 from mmcp.engine.failures import unknown_type
 from mmcp.engine.options import leaves
 from mmcp.engine.segmentation_files import is_segmentation_data, missing_files
+from mmcp.engine.voc_files import is_voc_data, missing_voc_files
 
 # Keys of a config that hold data sets; the last three are those of
 # CopyPasteDataset and SelfTrainingDataset.
@@ -26,10 +27,11 @@ _DATA_SETS = ('dataset', 'datasets', 'source', 'labeled', 'pseudo')
 def check_data(cfg: Config, parts: Sequence[str]) -> None:
     """Refuses unknown types of data sets and missing files.
 
-    Of segmentation data sets, every image and label map is looked for; of the
-    others, the annotation file. Files behind an address or a storage backend,
-    and those of data sets that find their files in a way of their own, are
-    left to the data sets.
+    Of segmentation data sets, every image and label map is looked for, of
+    data in PASCAL VOC's layout every image and annotation; of the others, the
+    annotation file. Files behind an address or a storage backend, and those
+    of data sets that find their files in a way of their own, are left to the
+    data sets.
 
     Args:
         cfg: The config.
@@ -38,7 +40,7 @@ def check_data(cfg: Config, parts: Sequence[str]) -> None:
     Raises:
         UsageError: If there is no such type.
         FileNotFoundError: If a file does not exist. Of segmentation data
-            sets, all that is missing is listed.
+            sets and PASCAL VOC's, all that is missing is listed.
     """
     missing: list[str] = []
     with DATASETS.switch_scope_and_registry(
@@ -51,6 +53,9 @@ def check_data(cfg: Config, parts: Sequence[str]) -> None:
             if is_segmentation_data(kind):
                 _require_root(dataset)
                 missing += missing_files(dataset, kind)
+            elif is_voc_data(kind):
+                _require_root(dataset)
+                missing += missing_voc_files(dataset, kind)
             elif _joins_like_mmengine(kind):
                 _require_file(dataset, dataset.get('data_root') or '')
     if missing:

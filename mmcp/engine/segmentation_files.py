@@ -4,14 +4,14 @@ MMSegmentation reads a list or a folder when it is built, and each image and
 label map when a worker comes to it, which may be hours later.
 """
 
-import inspect
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
+from mmcp.engine.absent_files import absent_files
+from mmcp.engine.dataset_arguments import argument_of
 from mmcp.engine.options import leaves
 
-_SHOWN = 3
 _BASE = 'BaseSegDataset'
 
 
@@ -59,8 +59,8 @@ def missing_files(dataset: Mapping[str, Any], kind: Any) -> list[str]:
         if key in places and not os.path.isdir(places[key])
     ]
     suffixes = {
-        'img_path': _suffix(dataset, kind, 'img_suffix'),
-        'seg_map_path': _suffix(dataset, kind, 'seg_map_suffix'),
+        'img_path': argument_of(dataset, kind, 'img_suffix'),
+        'seg_map_path': argument_of(dataset, kind, 'seg_map_suffix'),
     }
     origin, names = _names(places, suffixes['img_path'])
     if names is None:
@@ -73,7 +73,7 @@ def missing_files(dataset: Mapping[str, Any], kind: Any) -> list[str]:
                 os.path.join(places[key], name + suffixes[key])
                 for name in names
             ]
-            problems += _absent(paths, words, origin)
+            problems += absent_files(paths, words, origin)
     return problems
 
 
@@ -101,18 +101,6 @@ def _loads_labels(dataset: Mapping[str, Any]) -> bool:
     )
 
 
-def _suffix(dataset: Mapping[str, Any], kind: Any, name: str) -> str:
-    """As in the config, or else the default of the class or its bases."""
-    if name in dataset:
-        return str(dataset[name])
-    for base in kind.__mro__:
-        own = vars(base).get('__init__')
-        parameters = inspect.signature(own).parameters if own else {}
-        if name in parameters:
-            return str(parameters[name].default)
-    return ''
-
-
 def _names(
     places: Mapping[str, str], suffix: str
 ) -> tuple[str, list[str] | None]:
@@ -136,29 +124,3 @@ def _names(
         if file.endswith(suffix)
     )
     return folder, sorted(file.removesuffix(suffix) for file in files)
-
-
-def _absent(paths: Sequence[str], words: str, origin: str) -> list[str]:
-    """A line about the paths that do not exist, if there are any."""
-    folders = {os.path.dirname(path) for path in paths}
-    existing = {folder: _entries(folder) for folder in folders}
-    absent = [
-        path
-        for path in paths
-        if os.path.basename(path) not in existing[os.path.dirname(path)]
-    ]
-    if not absent:
-        return []
-    return [
-        f'{len(absent):,} of {len(paths):,} {words} for {origin}: '
-        + _shortened(absent)
-    ]
-
-
-def _entries(folder: str) -> Iterable[str]:
-    return set(os.listdir(folder)) if os.path.isdir(folder) else ()
-
-
-def _shortened(paths: Sequence[str]) -> str:
-    more = ', ...' if len(paths) > _SHOWN else ''
-    return ', '.join(paths[:_SHOWN]) + more

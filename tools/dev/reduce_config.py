@@ -14,23 +14,14 @@ from typing import Any
 from mmdet.datasets import CocoDataset
 from mmengine.config import Config
 from mmengine.runner import Runner
+from narrow_pyramid import map_ints, narrow_pyramid
 from reduce_pretraining import is_pretraining, shrink_pretraining
 from reduce_segmentation import is_segmentation, shrink_segmentation
 from tiny_coco import make_tiny_coco
+from tiny_voc import make_tiny_voc
 
 STEPS = 2
 IMAGE_SIZE = 128
-# What the FPN keeps; all other channels are divided by the same number.
-_FPN_CHANNELS = 32
-_CHANNEL_KEYS = {
-    'in_channels',
-    'out_channels',
-    'feat_channels',
-    'conv_out_channels',
-    'fc_out_channels',
-}
-# EfficientNet-B0's stages; its channels cannot be divided.
-_B0_CHANNELS = (32, 16, 24, 40, 112, 320)
 _SIZE_KEYS = {'scale', 'crop_size', 'size'}
 
 
@@ -133,42 +124,19 @@ def _dicts(node: Any) -> Iterator[dict[str, Any]]:
 
 
 def _shrink_detector(small: Config, work_dir: Path) -> None:
-    _narrow(small.model)
+    narrow_pyramid(small.model, ['rpn_head', 'roi_head'])
     _score_everything(small.model)
     for key in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         _shrink_loader(small[key])
         _use_tiny_data(small[key], work_dir / 'data')
     _make_endless(small.train_dataloader)
     for key in ('val_evaluator', 'test_evaluator'):
-        small[key].ann_file = str(work_dir / 'data' / 'instances.json')
+        for node in _dicts(small[key]):
+            if 'ann_file' in node:
+                node['ann_file'] = str(work_dir / 'data' / 'instances.json')
     small.train_cfg = dict(
         type='IterBasedTrainLoop', max_iters=STEPS, val_interval=STEPS
     )
-
-
-def _narrow(model: dict[str, Any]) -> None:
-    """Divides all channels, where the backbone's can follow."""
-    backbone = model['backbone']
-    factor = model['neck']['out_channels'] // _FPN_CHANNELS
-    kind = backbone['type'].removeprefix('mmcp.')
-    if factor <= 1 or kind not in ('ResNet', 'EfficientNet'):
-        return
-    for part in ('neck', 'rpn_head', 'roi_head'):
-        for node in _dicts(model[part]):
-            for key in _CHANNEL_KEYS & node.keys():
-                node[key] = _map_ints(node[key], lambda c: c // factor)
-    if kind == 'ResNet':
-        backbone['base_channels'] = backbone.get('base_channels', 64) // factor
-    else:
-        backbone['arch'] = 'b0'
-        stages = backbone['out_indices']
-        model['neck']['in_channels'] = [_B0_CHANNELS[i] for i in stages]
-
-
-def _map_ints(value: Any, function: Callable[[int], int]) -> Any:
-    if isinstance(value, int):
-        return function(value)
-    return type(value)(function(v) for v in value)
 
 
 def _forget_weights(node: dict[str, Any]) -> None:
@@ -193,7 +161,7 @@ def _shrink_loader(loader: dict[str, Any]) -> None:
     loader['batch_size'] = min(loader['batch_size'], 2)
     for node in _dicts(loader['dataset']):
         for key in _SIZE_KEYS & node.keys():
-            node[key] = _map_ints(node[key], lambda v: min(v, IMAGE_SIZE))
+            node[key] = map_ints(node[key], lambda v: min(v, IMAGE_SIZE))
 
 
 def _make_endless(loader: dict[str, Any]) -> None:
@@ -206,6 +174,9 @@ def _make_endless(loader: dict[str, Any]) -> None:
 def _use_tiny_data(loader: dict[str, Any], root: Path) -> None:
     for node in _dicts(loader['dataset']):
         if 'ann_file' not in node:
+            continue
+        if node['type'] == 'VOCDataset':
+            node['data_root'] = str(make_tiny_voc(node, root))
             continue
         info = node.get('metainfo') or CocoDataset.METAINFO
         make_tiny_coco(root, info['classes'])

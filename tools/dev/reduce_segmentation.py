@@ -5,6 +5,7 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
+from narrow_pyramid import narrow_pyramid
 from tiny_segmentation import make_tiny_segmentation
 
 from mmcp.engine.options import leaves
@@ -48,6 +49,9 @@ def _narrow(model: dict[str, Any]) -> None:
     preprocessor['size'] = _smaller(preprocessor['size'])
     if backbone['type'] == 'MobileNetV2':
         # It is small, and its channels are not for a config to choose.
+        return
+    if 'neck' in model:
+        narrow_pyramid(model, ['decode_head'])
         return
     head['in_channels'] //= _FACTOR
     if backbone['type'] == 'ResNet':
