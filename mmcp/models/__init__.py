@@ -9,6 +9,7 @@ from mmcp.models.necks import NASFPN
 from mmcp.models.roi_heads import (
     ClassifierCascadeRoIHead,
     ClassifierRoIHead,
+    ClassifierSingleMaskCascadeRoIHead,
     SingleMaskCascadeRoIHead,
 )
 from mmcp.models.segmentors import SegmentationProbe
@@ -21,6 +22,7 @@ __all__ = [
     'ClassifierCascadeRoIHead',
     'ClassifierFineTuner',
     'ClassifierRoIHead',
+    'ClassifierSingleMaskCascadeRoIHead',
     'EfficientNet',
     'MoCo',
     'NASFPN',

@@ -11,6 +11,7 @@ TABLE_BEGIN = (
 )
 TABLE_END = '<!-- table: end -->'
 _AP = ('box AP', 'mask AP')
+_LVIS = ('LVIS mask AP', 'LVIS mask APr', 'LVIS mask APc', 'LVIS mask APf')
 _VOC = ('VOC 2007 AP50', 'VOC 2007 AP')
 _MIOU = ('VOC', 'Cityscapes', 'ADE20K')
 
@@ -96,6 +97,10 @@ def make_table(entries: list[Entry]) -> str:
         'epochs': [_count(e.metadata.get('Epochs')) for e in entries],
         "paper's row": [_row(e) for e in entries],
         "paper's box / mask AP": [_numbers(e, _AP) for e in entries],
+        "paper's mask AP / APr / APc / APf": [
+            _numbers(e, _LVIS) for e in entries
+        ],
+        "paper's box AP": [_numbers(e, ('LVIS box AP',)) for e in entries],
         "paper's AP50 / AP": [_numbers(e, _VOC) for e in entries],
         "paper's mIoU": [_numbers(e, ('VOC 2012 mIoU',)) for e in entries],
         "paper's mIoU: VOC / Cityscapes / ADE20K": [

@@ -1,10 +1,11 @@
 """Any shipped config, made small enough for two training steps on a CPU.
 
-The structure stays: same classes, same transforms, same loops, same heads.
+The structure stays: same classes (but few of LVIS), transforms, loops, heads.
 Channels are divided, images are small, and the data are a few random shapes.
 """
 
 import copy
+import json
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from tiny_voc import make_tiny_voc
 
 STEPS = 2
 IMAGE_SIZE = 128
+_MANY_CLASSES, _FEW_CLASSES = 1000, 20
 _SIZE_KEYS = {'scale', 'crop_size', 'size'}
 
 
@@ -126,9 +128,11 @@ def _dicts(node: Any) -> Iterator[dict[str, Any]]:
 def _shrink_detector(small: Config, work_dir: Path) -> None:
     narrow_pyramid(small.model, ['rpn_head', 'roi_head'])
     _score_everything(small.model)
+    _leave_few_classes(small.model)
+    _count_by_hand(small.model)
     for key in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         _shrink_loader(small[key])
-        _use_tiny_data(small[key], work_dir / 'data')
+        _use_tiny_data(small[key], work_dir / 'data', small.model)
     _make_endless(small.train_dataloader)
     for key in ('val_evaluator', 'test_evaluator'):
         for node in _dicts(small[key]):
@@ -156,6 +160,21 @@ def _score_everything(model: dict[str, Any]) -> None:
     model['test_cfg']['rcnn']['score_thr'] = 0.0
 
 
+def _leave_few_classes(model: dict[str, Any]) -> None:
+    """Replaces LVIS's 1,203 classes, whose masks alone take a gigabyte."""
+    for node in _dicts(model['roi_head']):
+        if node.get('num_classes', 0) > _MANY_CLASSES:
+            node['num_classes'] = _FEW_CLASSES
+
+
+def _count_by_hand(model: dict[str, Any]) -> None:
+    """Replaces the file in which a loss counts instances by counts."""
+    for head in _dicts(model['roi_head']):
+        loss = head.get('loss_cls')
+        if loss is not None and loss.pop('ann_file', None) is not None:
+            loss['counts'] = [1 + i for i in range(head['num_classes'])]
+
+
 def _shrink_loader(loader: dict[str, Any]) -> None:
     loader.update(num_workers=0, persistent_workers=False)
     loader['batch_size'] = min(loader['batch_size'], 2)
@@ -166,23 +185,46 @@ def _shrink_loader(loader: dict[str, Any]) -> None:
 
 def _make_endless(loader: dict[str, Any]) -> None:
     """Replaces a sampler that would end before the steps do."""
-    endless = ('InfiniteSampler', 'MultiSourceSampler')
+    endless = ('InfiniteSampler', 'MultiSourceSampler', 'RepeatFactorSampler')
     if not loader['sampler']['type'].endswith(endless):
         loader['sampler'] = dict(type='mmcp.InfiniteSampler')
 
 
-def _use_tiny_data(loader: dict[str, Any], root: Path) -> None:
+def _use_tiny_data(
+    loader: dict[str, Any], root: Path, model: dict[str, Any]
+) -> None:
     for node in _dicts(loader['dataset']):
         if 'ann_file' not in node:
             continue
         if node['type'] == 'VOCDataset':
             node['data_root'] = str(make_tiny_voc(node, root))
             continue
-        info = node.get('metainfo') or CocoDataset.METAINFO
-        make_tiny_coco(root, info['classes'])
+        if node['type'] == 'mmcp.LVISDataset':
+            make_tiny_coco(root, _lvis_names(model))
+            _describe_as_lvis(root / 'instances.json')
+        else:
+            info = node.get('metainfo') or CocoDataset.METAINFO
+            make_tiny_coco(root, info['classes'])
         node.update(
             data_root=str(root),
             ann_file='instances.json',
             data_prefix=dict(img='images/'),
             indices=None,
         )
+
+
+def _lvis_names(model: dict[str, Any]) -> list[str]:
+    """As many names as the model has classes; the real ones are in a file."""
+    heads = model['roi_head']['bbox_head']
+    head = heads[0] if isinstance(heads, list) else heads
+    return [f'class {i}' for i in range(head['num_classes'])]
+
+
+def _describe_as_lvis(ann_file: Path) -> None:
+    """Adds what files of LVIS tell of categories and images."""
+    data = json.loads(ann_file.read_text())
+    for index, category in enumerate(data['categories']):
+        category['frequency'] = 'rcf'[index % 3]
+    for image in data['images']:
+        image.update(neg_category_ids=[1], not_exhaustive_category_ids=[2])
+    ann_file.write_text(json.dumps(data))

@@ -3,6 +3,7 @@
 from mmcp.models.roi_heads.classifier_roi_heads import (
     ClassifierCascadeRoIHead,
     ClassifierRoIHead,
+    ClassifierSingleMaskCascadeRoIHead,
 )
 from mmcp.models.roi_heads.single_mask_cascade_roi_head import (
     SingleMaskCascadeRoIHead,
@@ -11,5 +12,6 @@ from mmcp.models.roi_heads.single_mask_cascade_roi_head import (
 __all__ = [
     'ClassifierCascadeRoIHead',
     'ClassifierRoIHead',
+    'ClassifierSingleMaskCascadeRoIHead',
     'SingleMaskCascadeRoIHead',
 ]

@@ -4,6 +4,9 @@ from typing import Any
 
 from mmdet.models.roi_heads import CascadeRoIHead, StandardRoIHead
 
+from mmcp.models.roi_heads.single_mask_cascade_roi_head import (
+    SingleMaskCascadeRoIHead,
+)
 from mmcp.registry import MODELS
 
 
@@ -36,4 +39,14 @@ class ClassifierCascadeRoIHead(_WithoutMaskLoss, CascadeRoIHead):  # type: ignor
     """``CascadeRoIHead`` for :class:`mmcp.ClassifierFineTuner`.
 
     The mask heads predict as ever, but take no part in training.
+    """
+
+
+@MODELS.register_module()
+class ClassifierSingleMaskCascadeRoIHead(
+    _WithoutMaskLoss, SingleMaskCascadeRoIHead
+):
+    """``SingleMaskCascadeRoIHead`` for :class:`mmcp.ClassifierFineTuner`.
+
+    The mask head predicts as ever, but takes no part in training.
     """

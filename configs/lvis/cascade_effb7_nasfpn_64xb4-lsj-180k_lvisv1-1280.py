@@ -1,0 +1,32 @@
+r"""Cascade Mask R-CNN EfficientNet-B7 NAS-FPN (1280) on LVIS v1: first stage.
+
+LSJ, from random weights, 180,000 steps.
+
+Paper: Table 7, 'Eff-B7 NAS-FPN (1280)'; with Cascade, first stage.
+Expected: no number for it in the paper; ours not measured.
+Hardware: 64 GPUs with 4 images each; memory and hours not measured.
+Command, on each of 8 machines (NODE_RANK 0 to 7):
+    NNODES=8 NODE_RANK=0 MASTER_ADDR=first-machine \
+        bash tools/dist_train.sh \
+        configs/lvis/cascade_effb7_nasfpn_64xb4-lsj-180k_lvisv1-1280.py 8
+"""
+
+_base_ = [
+    '../_base_/models/cascade-mask-rcnn_effb7_nasfpn.py',
+    '../_base_/datasets/lvisv1-1280_lsj.py',
+    '../_base_/schedules/sgd_b256.py',
+    '../_base_/schedules/lvis_180k_b256.py',
+    '../_base_/default_runtime.py',
+]
+
+train_dataloader = dict(batch_size=4)
+model = dict(
+    roi_head=dict(
+        bbox_head=[
+            dict(head, num_classes=1203)
+            for head in _base_.model.roi_head.bbox_head
+        ],
+        mask_head=dict(num_classes=1203),
+    ),
+    test_cfg=dict(rcnn=dict(score_thr=0.0, max_per_img=300)),
+)
