@@ -40,7 +40,7 @@ def length_options(cfg: Config, steps: int) -> Options:
             f'{cfg.filename} is trained by epochs; set train_cfg.max_epochs '
             'and its schedulers'
         )
-    options = {'train_cfg.max_iters': steps}
+    options: Options = {'train_cfg.max_iters': steps}
     for index, scheduler in enumerate(cfg.param_scheduler):
         key = f'param_scheduler.{index}'
         if scheduler.end < before:
