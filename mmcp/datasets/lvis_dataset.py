@@ -9,7 +9,7 @@ import numpy as np
 from mmdet.datasets import CocoDataset
 from mmengine.fileio import get_local_path
 
-from mmcp.datasets.large_json import read_object
+from mmcp.large_json import read_object
 from mmcp.registry import DATASETS
 
 Row = dict[str, Any]

@@ -1,9 +1,9 @@
 """Cross entropy that weighs classes by their effective number."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from mmdet.models.losses import CrossEntropyLoss
@@ -11,6 +11,7 @@ from mmengine.fileio import get_local_path
 from torch import Tensor
 
 from mmcp.functional.long_tail import class_balanced_weights
+from mmcp.large_json import read_object
 from mmcp.registry import MODELS
 
 
@@ -180,12 +181,16 @@ def _count_instances(
 ) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """Names of the categories, in the order of the file, and instances."""
     backend = json.loads(backend_args)
-    # Not mmengine's load, which holds the text several times.
     with get_local_path(ann_file, backend_args=backend) as local:
-        data = json.loads(Path(local).read_text(encoding='utf-8'))
-    index = {one['id']: i for i, one in enumerate(data['categories'])}
-    counts = [0] * len(index)
-    for one in data['annotations']:
-        if not one.get('iscrowd'):
-            counts[index[one['category_id']]] += 1
-    return tuple(one['name'] for one in data['categories']), tuple(counts)
+        data = read_object(local, {'annotations': _category_unless_crowd})
+    counts = Counter(data['annotations'])
+    categories = data['categories']
+    return (
+        tuple(one['name'] for one in categories),
+        tuple(counts[one['id']] for one in categories),
+    )
+
+
+def _category_unless_crowd(annotation: dict[str, Any]) -> int | None:
+    category: int = annotation['category_id']
+    return None if annotation.get('iscrowd') else category

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmcp.datasets.large_json import read_object
+from mmcp.large_json import read_object
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.text(max_size=5)
 VALUES = st.recursive(
