@@ -24,9 +24,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmcp.datasets.large_json import read_object
 from mmcp.engine.config import UsageError
 from mmcp.engine.launch import add_traceback_argument, run_tool
+from mmcp.large_json import read_object
 
 # Supercategories of COCO's stuff, in the two groups of COCO-Stuff.
 SCENES = {

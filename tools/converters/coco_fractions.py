@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Any
 
 from mmcp.datasets.data_fractions import fraction_size, nested_order
-from mmcp.datasets.large_json import read_object
 from mmcp.engine.config import UsageError
 from mmcp.engine.launch import add_traceback_argument, run_tool
+from mmcp.large_json import read_object
 
 PERCENTS = (1.0, 5.0, 10.0, 25.0, 50.0, 75.0)
 Entry = dict[str, Any]
