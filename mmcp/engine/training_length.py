@@ -7,8 +7,8 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmcp.datasets.large_json import read_object
 from mmcp.engine.config import UsageError
+from mmcp.large_json import read_object
 
 Options = dict[str, Any]
 
