@@ -1,11 +1,13 @@
-"""Names of a backbone's tensors, as MMSegmentation has them.
+"""Names of a backbone's tensors, as MMSegmentation and MMDetection have them.
 
-Its ResNet has torchvision's names, so most files need no change. Its vision
-transformer has names of its own.
+Their ResNet has torchvision's names, so most files need no change. Their
+vision transformer and EfficientNet have names of their own.
 """
 
 import re
 from collections.abc import Collection, Iterable
+
+from mmcp.checkpoints import efficient_net_names
 
 # timm's names, which DINO, DeiT, MoCo v3 and the released CP2 have, too.
 _TIMM = (
@@ -22,7 +24,14 @@ _MMPRETRAIN = (
     (r'^layers\.(\d+)\.attn\.proj\.', r'layers.\1.attn.attn.out_proj.'),
 )
 # Classifiers and projectors that hang on a backbone.
-_TAILS = ('fc.', 'head.', 'head_dist.', 'pre_logits.')
+_TAILS = (
+    'fc.',
+    'head.',
+    'head_dist.',
+    'pre_logits.',
+    'classifier.',
+    '_fc.',
+)
 
 
 def is_tail(name: str) -> bool:
@@ -38,7 +47,7 @@ def is_tail(name: str) -> bool:
 
 
 def translate(names: Collection[str]) -> dict[str, str]:
-    """Translates a backbone's names to MMSegmentation's.
+    """Translates a backbone's names to MMSegmentation's or MMDetection's.
 
     Args:
         names: Names within the backbone.
@@ -50,6 +59,10 @@ def translate(names: Collection[str]) -> dict[str, str]:
         return {name: _apply(_TIMM, name) for name in names}
     if 'layers.0.attn.qkv.weight' in names:
         return {name: _apply(_MMPRETRAIN, name) for name in names}
+    if efficient_net_names.is_timm(names):
+        return efficient_net_names.from_timm(names)
+    if efficient_net_names.is_flat(names):
+        return efficient_net_names.from_flat(names)
     return {name: name for name in names}
 
 

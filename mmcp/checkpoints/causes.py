@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 
 from mmcp.checkpoints.comparison import Comparison, Shapes
+from mmcp.checkpoints.efficient_net_names import ARCHES, size_of
 
 _Blocks = tuple[bool, tuple[int, ...]]
 
@@ -45,18 +46,20 @@ def _other_family(held: Shapes, needed: Shapes) -> str | None:
     if kinds[0] == kinds[1]:
         return None
     return (
-        f"the file's backbone is a {kinds[0]}, the model's a {kinds[1]}; "
+        f"the file's backbone is {kinds[0]}, the model's {kinds[1]}; "
         'change the type of the backbone'
     )
 
 
 def _family(shapes: Shapes) -> str:
     if _VIT in shapes:
-        return 'vision transformer'
+        return 'a vision transformer'
+    if size_of(shapes) is not None:
+        return 'an EfficientNet'
     if any(_RESNET.fullmatch(name) for name in shapes):
-        return 'ResNet'
+        return 'a ResNet'
     roots = sorted({name.split('.', 1)[0] for name in shapes})
-    return f'network of {", ".join(roots[:4])}'
+    return f'a network of {", ".join(roots[:4])}'
 
 
 def _other_library(held: Shapes, needed: Shapes) -> str | None:
@@ -145,7 +148,7 @@ def _num_layers(shapes: Shapes) -> int:
     found = {
         int(match[1])
         for name in shapes
-        if (match := re.match(r'layers\.(\d+)\.', name))
+        if (match := re.match(r'layers\.(\d+)\.attn\.', name))
     }
     return len(found)
 
@@ -172,6 +175,18 @@ def _other_transformer(held: Shapes, needed: Shapes) -> str | None:
     if 'ln1.weight' in needed and 'ln1.weight' not in held:
         return 'the file has no final norm; set final_norm=False'
     return None
+
+
+def _other_efficient_net(held: Shapes, needed: Shapes) -> str | None:
+    theirs, ours = size_of(held), size_of(needed)
+    if theirs is None or ours is None or theirs == ours:
+        return None
+    arch = ARCHES.get(theirs)
+    return (
+        f"the file's EfficientNet has {theirs[1]} blocks and {theirs[0]} "
+        f"channels at stride 16, the model's {ours[1]} and {ours[0]}; "
+        + (f"set arch='{arch}'" if arch else 'change arch')
+    )
 
 
 def _other_norm(held: Shapes, needed: Shapes) -> str | None:
@@ -285,6 +300,7 @@ _BACKBONE_RULES: Iterable[_Rule] = (
     _other_depth,
     _other_transformer,
     _other_layers,
+    _other_efficient_net,
     _other_norm,
     _other_width,
 )

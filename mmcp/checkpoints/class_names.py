@@ -61,8 +61,8 @@ def resolve_classes(classes: str | Sequence[str]) -> tuple[str, ...]:
     """Gives the names that a list or a type of data set stands for.
 
     Args:
-        classes: Names, or a data set's type such as ``'VOCDataset'``, looked
-            up in the current scope.
+        classes: Names, or a data set's type such as ``'mmdet.VOCDataset'``;
+            without a scope it is looked up in the current one.
 
     Returns:
         The names in the order of their labels.
@@ -78,7 +78,7 @@ def resolve_classes(classes: str | Sequence[str]) -> tuple[str, ...]:
     if not found:
         raise ValueError(
             f'classes must hold names or be the type of a data set that has '
-            f"them, such as 'VOCDataset', but is {classes!r}"
+            f"them, such as 'mmdet.VOCDataset', but is {classes!r}"
         )
     return tuple(found)
 

@@ -10,9 +10,15 @@ Shapes = Mapping[str, Size]
 
 # A count that nothing depends on; old files lack it.
 _OPTIONAL = 'num_batches_tracked'
-# Later stages, MobileNetV2's last layer, final norms: backbones are built
-# without them where nobody looks at what they give.
-_LATER = re.compile(r'(?P<root>layer\d+|conv2|(ln|norm)\d*)\..*')
+# Later stages of ResNets and EfficientNets, MobileNetV2's last layer, final
+# norms: backbones are built without them where nobody looks at what they give.
+_EFFICIENT_NET = (
+    r'layers\.\d+(?=\.(conv|bn|\d+\.(expand_conv|depthwise_conv|se'
+    r'|linear_conv))\.)'
+)
+_LATER = re.compile(
+    rf'(?P<root>layer\d+|{_EFFICIENT_NET}|conv2|(ln|norm)\d*)\..*'
+)
 _SHOWN = 5
 
 
@@ -91,7 +97,7 @@ def compare(
         for name, value in needed.items()
         if name in held or not name.endswith(_OPTIONAL)
     }
-    roots = {name.split('.', 1)[0] for name in needed}
+    roots = {_root(name) for name in needed}
     surplus = [name for name in held if name not in needed]
     unused = [
         name
@@ -117,9 +123,14 @@ def compare(
     )
 
 
-def _is_later(name: str, roots: set[str]) -> bool:
+def _root(name: str) -> str | None:
     match = _LATER.fullmatch(name)
-    return match is not None and match['root'] not in roots
+    return match and match['root']
+
+
+def _is_later(name: str, roots: set[str | None]) -> bool:
+    root = _root(name)
+    return root is not None and root not in roots
 
 
 def _listed(names: list[str]) -> str:

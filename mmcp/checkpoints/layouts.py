@@ -24,7 +24,14 @@ HEAD_ROOTS = (
     'conv_seg',
     'contrast_conv',
 )
-_STARTS = ('conv1.', 'stem.', 'patch_embed.')
+_STARTS = (
+    'conv1.',
+    'stem.',
+    'patch_embed.',
+    'conv_stem.',
+    '_conv_stem.',
+    'layers.0.conv.',
+)
 _SHOWN = 8
 
 
@@ -201,7 +208,8 @@ LAYOUTS = (
     ),
     # torchvision; SimCLR by tonylins/simclr-converter; BYOL by
     # ajtejankar/byol-convert; DenseCL's extracted backbones; DINO's and
-    # timm's transformers; backbones of OpenMMLab without prefix.
+    # timm's transformers; EfficientNets of timm and EfficientNet-PyTorch;
+    # backbones of OpenMMLab without prefix.
     Layout(
         'backbone',
         'a backbone alone (torchvision, timm, DINO, SimCLR, BYOL, DenseCL)',
@@ -260,7 +268,10 @@ def detect_layout(names: Collection[str], source: str) -> Layout:
 
 
 def _prefixes_of_backbones(names: Collection[str]) -> list[str]:
-    first = re.compile(r'(?P<prefix>.+\.)(conv1|patch_embed\.proj)\.weight')
+    first = re.compile(
+        r'(?P<prefix>.+\.)(conv1|patch_embed\.proj'
+        r'|_?conv_stem|layers\.0\.conv)\.weight'
+    )
     matches = [first.fullmatch(name) for name in sorted(names)]
     prefixes = [match['prefix'] for match in matches if match]
     return [p for p in prefixes if not re.search(r'layer\d+\.\d+\.$', p)]

@@ -45,7 +45,7 @@ class PretrainedDetector:
         model=dict(type='FasterRCNN', ...,
                    init_cfg=dict(type='mmcp.PretrainedDetector',
                                  checkpoint='work_dirs/.../iter_270000.pth',
-                                 classes='VOCDataset'))
+                                 classes='mmdet.VOCDataset'))
 
     Args:
         checkpoint: Path, or address in a scheme that mmengine knows.
@@ -85,7 +85,7 @@ class PretrainedDetector:
         if class_layers == 'by_name' and classes is None:
             raise ValueError(
                 "class_layers='by_name' needs the names of the model's "
-                "classes: classes='VOCDataset', or a list"
+                "classes: classes='mmdet.VOCDataset', or a list"
             )
         self.checkpoint = checkpoint
         self.classes = classes
@@ -165,7 +165,7 @@ class PretrainedDetector:
         if noted is None:
             raise CheckpointError(
                 f'{self.checkpoint} does not note its classes. Give '
-                "source_classes='CocoDataset' (or a list of names), or "
+                "source_classes='mmdet.CocoDataset' (or a list of names), or "
                 "class_layers='fresh'."
             )
         return noted

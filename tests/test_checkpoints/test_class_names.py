@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mmdet.datasets import CocoDataset, VOCDataset
-from mmengine.registry import init_default_scope
+from mmengine.registry import DefaultScope, init_default_scope
 
 from mmcp.checkpoints.class_names import (
     SYNONYMS,
@@ -59,6 +59,8 @@ def test_aliases_come_first():
 def test_types_of_data_sets_stand_for_their_classes():
     init_default_scope('mmdet')
     assert resolve_classes('VOCDataset') == VOC
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        assert resolve_classes('mmdet.VOCDataset') == VOC
     assert resolve_classes(['a', 'b']) == ('a', 'b')
     for wrong in ('VOCDatset', 'ConcatDataset'):
         with pytest.raises(ValueError, match=f"but is '{wrong}'"):

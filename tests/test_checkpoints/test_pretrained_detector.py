@@ -170,7 +170,7 @@ def test_classes_that_do_not_fit(options, error, message, tmp_path):
 
 def test_a_file_that_does_not_note_its_classes(tmp_path):
     write(tmp_path / 'x.pth', classes=None)
-    with pytest.raises(CheckpointError, match="source_classes='CocoDataset'"):
+    with pytest.raises(CheckpointError, match='mmdet.CocoDataset'):
         started(tmp_path / 'x.pth', classes=OURS)
 
 

@@ -28,5 +28,5 @@ model = dict(
             for stage in _base_.model.train_cfg.rcnn
         ],
     ),
-    init_cfg=dict(type='mmcp.PretrainedDetector', classes='VOCDataset'),
+    init_cfg=dict(type='mmcp.PretrainedDetector', classes='mmdet.VOCDataset'),
 )

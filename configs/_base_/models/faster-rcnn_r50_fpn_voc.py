@@ -22,5 +22,5 @@ model = dict(
         rpn=dict(assigner=dict(ignore_iof_thr=0.5)),
         rcnn=dict(assigner=dict(ignore_iof_thr=0.5)),
     ),
-    init_cfg=dict(type='mmcp.PretrainedDetector', classes='VOCDataset'),
+    init_cfg=dict(type='mmcp.PretrainedDetector', classes='mmdet.VOCDataset'),
 )
