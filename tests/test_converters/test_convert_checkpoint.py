@@ -20,8 +20,11 @@ from checkpoint_layouts import (
 from checkpoint_models import build as build_model
 from checkpoint_models import encoder_decoder
 from conversion.check import check_forward
+from conversion.efficient_net_reference import efficient_net_features
 from conversion.reference import resnet_features, vit_features
 from convert_checkpoint import main, parse_args
+from efficient_net_samples import features as features_of
+from efficient_net_samples import flat, make_model, mmdet, mmpretrain, timm
 from mmengine.runner import load_checkpoint
 from payload import write_hostile
 
@@ -283,3 +286,48 @@ def test_a_payload_does_not_run(tmp_path):
 def test_defaults():
     args = parse_args(['a.pth', 'b.pth'])
     assert (args.to, args.part, args.img_size) == ('mmseg', None, None)
+
+
+@pytest.mark.parametrize('build', [timm, flat, mmdet, mmpretrain])
+def test_efficient_nets(convert, capsys, build):
+    model = make_model()
+    content = convert(build(model), '--to', 'mmdet', '--part', 'backbone')
+
+    said = capsys.readouterr().out
+    assert 'EfficientNet-B0 gives the features of the source' in said
+    expected = under('backbone.', mmdet(model))
+    assert set(content['state_dict']) == set(expected)
+    for name, value in content['state_dict'].items():
+        assert torch.equal(value, expected[name])
+
+
+@pytest.mark.parametrize('build', [timm, flat, mmdet])
+def test_the_reference_of_efficient_nets_is_right(build):
+    model = make_model()
+    state = build(model)
+    images = IMAGES[:1, :, :, :49]
+
+    found = efficient_net_features(state.__getitem__, set(state), images)
+
+    for ours, theirs in zip(found, features_of(model, images), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_the_check_sees_exchanged_tensors_of_an_efficient_net():
+    content = timm(make_model())
+    weights = sort_weights(content, 'x')
+    backbone = dict(weights.backbone)
+    first, second = 'layers.4.1.se.conv2.conv', 'layers.4.2.se.conv2.conv'
+    for key in ('weight', 'bias'):
+        names = f'{first}.{key}', f'{second}.{key}'
+        backbone[names[0]], backbone[names[1]] = (
+            backbone[names[1]],
+            backbone[names[0]],
+        )
+    with pytest.raises(CheckpointError, match='gives other features'):
+        check_forward(content, weights, backbone)
+
+
+def test_other_names_are_no_efficient_nets():
+    with pytest.raises(ValueError, match='no names of an EfficientNet'):
+        efficient_net_features({}.__getitem__, set(random_resnet()), IMAGES)

@@ -2,8 +2,9 @@
 """Converts a checkpoint of any known layout for MMSegmentation or MMDetection.
 
 It reads MoCo v1 to v3, DenseCL, PixPro, InfoMin, InsLoc, SimCLR, BYOL, DINO,
-torchvision, MMPreTrain, CP2 as released and as trained there or here, and
-says what it took and what it left out. Features of the source and of the
+torchvision, MMPreTrain, CP2 as released and as trained there or here,
+EfficientNets of timm, EfficientNet-PyTorch and MMPreTrain (Noisy Student
+among them), and says what it took and what it left out. Features of the source and of the
 converted backbone are compared before anything is written.
 
     python tools/converters/convert_checkpoint.py \

@@ -27,8 +27,14 @@ class EfficientNet(MMDetEfficientNet):  # type: ignore[misc]
     - ``norm_eval`` holds for synchronised normalisation, too;
     - ``train`` and ``eval`` return the backbone.
 
-    With padding as TensorFlow's, the default of ``conv_cfg``, an output has
-    ``ceil(size / stride)`` positions.
+    Convolutions are padded as TensorFlow's ("same": an output has
+    ``ceil(size / stride)`` positions, and an odd row of padding is at the
+    end), and the ``eps`` of norms is 1e-3. So were the published weights
+    trained: timm's whose names begin with ``tf_`` (``tf_efficientnet_b7_ns``
+    is Noisy Student), those of EfficientNet-PyTorch and of MMPreTrain.
+    ``mmcp.Pretrained`` reads all of them. timm's other EfficientNets have the
+    same names, but are padded evenly: give ``conv_cfg=None`` and
+    ``norm_cfg=dict(type='BN', eps=1e-5)`` for them.
 
     Args:
         *args: As of MMDetection's ``EfficientNet``: ``arch`` from ``'b0'`` to

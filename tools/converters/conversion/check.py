@@ -1,5 +1,6 @@
 """Checks converted weights by what they compute."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,17 +9,21 @@ import torch
 from mmseg.models.backbones import ResNet, VisionTransformer
 from torch import Tensor, nn
 
+from conversion.efficient_net_reference import efficient_net_features
 from conversion.reference import (
     resnet_features,
     stage_blocks,
     vit_features,
 )
 from mmcp.checkpoints import CheckpointError, ModelWeights
+from mmcp.checkpoints.efficient_net_names import ARCHES, size_of
 from mmcp.checkpoints.weights import state_dict_of
+from mmcp.models import EfficientNet
 
 # Between two ways to compute the same in float32.
 TOLERANCE = 1e-4
 _SIZE = 64
+_STEM = re.compile(r'(_?conv_stem|layers\.0\.conv)\.weight$')
 _RESNETS = {
     (False, (2, 2, 2, 2)): 18,
     (False, (3, 4, 6, 3)): 34,
@@ -46,7 +51,8 @@ class ForwardCheck:
         if self.difference is None:
             return (
                 'forward check: not made; it knows ResNets with batch '
-                "normalisation and transformers by timm's names"
+                'normalisation, EfficientNets and transformers by the names '
+                'of timm'
             )
         return (
             f'forward check: {self.model} gives the features of the source; '
@@ -78,7 +84,11 @@ def check_forward(
         for name, value in state_dict_of(checkpoint).items()
         if isinstance(value, Tensor)
     }
-    pair = _resnet(state, weights, backbone) or _vit(state, weights, backbone)
+    pair = (
+        _resnet(state, weights, backbone)
+        or _efficient_net(state, weights, backbone)
+        or _vit(state, weights, backbone)
+    )
     if pair is None:
         return ForwardCheck('', None)
     model, title, images, expected = pair
@@ -134,6 +144,26 @@ def _resnet(
         base_channels=backbone['layer1.0.conv1.weight'].shape[0],
     )
     return model, f'ResNet-{depth}', images, expected
+
+
+def _efficient_net(
+    state: Mapping[str, Tensor],
+    weights: ModelWeights,
+    backbone: Mapping[str, Tensor],
+) -> _Pair | None:
+    size = size_of({name: value.shape for name, value in backbone.items()})
+    if size not in ARCHES:
+        return None
+    prefix = _STEM.sub('', weights.origin['layers.0.conv.weight'])
+    names = {n.removeprefix(prefix) for n in state if n.startswith(prefix)}
+    images = _images(_SIZE, _SIZE)
+    with torch.no_grad():
+        expected = efficient_net_features(
+            lambda name: state[prefix + name], names, images
+        )
+    arch = ARCHES[size]
+    model = EfficientNet(arch, out_indices=(1, 2, 3, 4, 5))
+    return model, f'EfficientNet-{arch.upper()}', images, expected
 
 
 def _vit(
