@@ -413,18 +413,20 @@ def test_study_from_images_to_report_runs_every_cell_once(
 
 
 def test_every_arm_starts_from_its_own_file(tmp_path):
-    cells_of = cells.Study(DATA, tmp_path, TINY)
-    folder = tmp_path / 'published'
-    folder.mkdir()
+    names = {}
     for method in settings.PRETRAININGS:
-        (folder / f'transfer-{method}_20260101-0a1b2c3d.pth').touch()
+        folder = tmp_path / method / 'published'
+        folder.mkdir(parents=True)
+        names[method] = folder / f'transfer-{method}_20260101-0a1b2c3d.pth'
+        names[method].touch()
+    done = cells.Study(DATA, tmp_path, TINY)
 
-    assert {arm: cells_of.checkpoint(arm) for arm in ARMS} == {
+    assert {arm: done.checkpoint(arm) for arm in ARMS} == {
         'random': None,
         'imagenet': DATA / settings.IMAGENET,
-        'moco': folder / 'transfer-moco_20260101-0a1b2c3d.pth',
-        'cp2': folder / 'transfer-cp2_20260101-0a1b2c3d.pth',
-        'cp2-backbone': folder / 'transfer-cp2_20260101-0a1b2c3d.pth',
+        'moco': names['moco'],
+        'cp2': names['cp2'],
+        'cp2-backbone': names['cp2'],
     }
 
 

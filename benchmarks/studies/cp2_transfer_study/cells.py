@@ -132,7 +132,8 @@ class Study:
         Raises:
             RuntimeError: If it fails.
         """
-        folder = self.work_dir / 'published'
+        # Beside what it is made of, so that neither outlives the other.
+        folder = self.work_dir / method / 'published'
         stem = f'transfer-{method}'
         found = sorted(folder.glob(f'{stem}_*.pth'))
         if not found:
@@ -144,7 +145,7 @@ class Study:
                 self.work_dir / 'configs' / f'{stem}.py',
                 '--out-dir',
                 folder,
-                log=self.work_dir / f'{stem}_publish.log',
+                log=self.work_dir / method / 'publish.log',
             )
             found = sorted(folder.glob(f'{stem}_*.pth'))
         return found[-1]
