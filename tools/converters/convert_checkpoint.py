@@ -4,8 +4,8 @@
 It reads MoCo v1 to v3, DenseCL, PixPro, InfoMin, InsLoc, SimCLR, BYOL, DINO,
 torchvision, MMPreTrain, CP2 as released and as trained there or here,
 EfficientNets of timm, EfficientNet-PyTorch and MMPreTrain (Noisy Student
-among them), and says what it took and what it left out. Features of the source and of the
-converted backbone are compared before anything is written.
+among them), and says what it took and what it left out. Features of the source
+and of the converted backbone are compared before anything is written.
 
     python tools/converters/convert_checkpoint.py \
         moco_v2_800ep_pretrain.pth.tar checkpoints/moco_v2_800ep.pth

@@ -259,12 +259,12 @@ class NASFPN(BaseModule):  # type: ignore[misc]
         drop_path_rate: Probability of leaving out the residual branch of a
             bottleneck for a sample in training, the same in all blocks
             ("drop-connect"). Defaults to 0.2.
-        norm_cfg: Normalisation after each convolution. Defaults to
+        norm_cfg: Normalisation after each convolution. Defaults to None,
             ``dict(type='BN')``.
-        act_cfg: Activation. Defaults to ``dict(type='SiLU')``, which is
-            swish.
-        init_cfg: Start of the weights. Defaults to a normal distribution
-            with ``std = sqrt(1 / fan_in)``.
+        act_cfg: Activation. Defaults to None, ``dict(type='SiLU')``, which
+            is swish.
+        init_cfg: Start of the weights. Defaults to None, a normal
+            distribution with ``std = sqrt(1 / fan_in)``.
 
     Raises:
         ValueError: If there is no level or are more than five, if
