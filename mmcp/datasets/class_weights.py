@@ -8,7 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmcp.functional.long_tail import inverse_frequency_weights
+
 Class = int | str
+Weights = Mapping[Class, float] | Sequence[float] | str
+# Names of weights that follow from the data set, with their power.
+COUNTED = {'inverse_frequency': 1.0, 'inverse_sqrt_frequency': 0.5}
 
 
 class ClassWeights:
@@ -19,24 +24,32 @@ class ClassWeights:
 
     Args:
         weights: From class to weight (the others weigh 1), or a sequence with
-            one weight for each class index. Defaults to None, meaning 1 for
-            all.
+            one weight for each class index, or ``'inverse_frequency'`` or
+            ``'inverse_sqrt_frequency'``: one over the number of objects of
+            the class, or over its square root, known once :meth:`count` has
+            been told the objects. Defaults to None, meaning 1 for all.
         allow: Classes to choose from. Defaults to None, meaning all.
         deny: Classes never chosen. Defaults to None.
 
     Raises:
-        ValueError: If a weight is negative or not finite.
+        ValueError: If a weight is negative or not finite, or if a string is
+            none of the two.
         TypeError: If a class is neither an index nor a name.
     """
 
     def __init__(
         self,
-        weights: Mapping[Class, float] | Sequence[float] | None = None,
+        weights: Weights | None = None,
         allow: Sequence[Class] | None = None,
         deny: Sequence[Class] | None = None,
     ) -> None:
         self._length: int | None = None
+        self._power: float | None = None
+        self._counted = True
         if weights is None:
+            weights = {}
+        elif isinstance(weights, str):
+            self._power, self._counted = _power(weights), False
             weights = {}
         elif not isinstance(weights, Mapping):
             self._length = len(weights)
@@ -54,7 +67,13 @@ class ClassWeights:
     @property
     def trivial(self) -> bool:
         """Whether all classes weigh the same."""
-        return not (self._weights or self._deny) and self._allow is None
+        lists = self._weights or self._deny
+        return not lists and self._allow is None and self._power is None
+
+    @property
+    def counted(self) -> bool:
+        """Whether the weights are known; :meth:`count` makes them so."""
+        return self._counted
 
     @property
     def names(self) -> list[str]:
@@ -85,6 +104,20 @@ class ClassWeights:
             self._allow = [*_indices('allow', self._allow, classes)]
         self._deny = [*_indices('deny', self._deny, classes)]
 
+    def count(self, labels: NDArray[Any]) -> None:
+        """Weighs classes by their frequency, if that was asked for.
+
+        Args:
+            labels: Class indices of all objects that may be drawn, shape
+                (N,), int64.
+        """
+        if self._power is not None:
+            weights = inverse_frequency_weights(
+                np.bincount(labels), self._power
+            )
+            self._weights = dict(enumerate(weights.tolist()))
+            self._counted = True
+
     def of(self, labels: NDArray[Any]) -> NDArray[np.float64]:
         """Weights of objects.
 
@@ -95,8 +128,15 @@ class ClassWeights:
             Weights, shape (N,).
 
         Raises:
-            ValueError: If class names have not been resolved.
+            ValueError: If class names have not been resolved, or objects
+                not been counted.
         """
+        if not self._counted:
+            raise ValueError(
+                f'class_weights is one of {[*COUNTED]}, but the transform has '
+                'not seen the data set; put it into mmcp.CopyPasteDataset, '
+                'or give a weight for each class'
+            )
         if self.names:
             raise ValueError(
                 f'class names {self.names} are not known here, since the '
@@ -110,6 +150,15 @@ class ClassWeights:
             weights[~np.isin(labels, self._allow)] = 0
         weights[np.isin(labels, self._deny)] = 0
         return weights
+
+
+def _power(name: str) -> float:
+    if name not in COUNTED:
+        raise ValueError(
+            f'class_weights is a dict, a list or one of {[*COUNTED]}, but is '
+            f'{name!r}'
+        )
+    return COUNTED[name]
 
 
 def _listed(argument: str, classes: Sequence[Class]) -> list[Class]:

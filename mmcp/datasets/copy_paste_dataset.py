@@ -3,7 +3,7 @@
 import copy
 import random
 from collections.abc import Callable, Mapping, Sequence
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from mmengine.dataset import (
 )
 from numpy.typing import NDArray
 
-from mmcp.datasets.class_weights import Class, ClassWeights
+from mmcp.datasets.class_weights import Class, ClassWeights, Weights
 from mmcp.datasets.sample_index import at, seeded
 from mmcp.datasets.transforms.postponed_images import postponed_images
 from mmcp.datasets.transforms.scale_jitter import ScaleJitter
@@ -74,8 +74,10 @@ class CopyPasteDataset:
         class_weights: Weights of classes: a source image is drawn with the
             largest weight among the classes of its objects (crowd and
             ignored ones count if ``copy_paste`` has ``paste_crowd=True``),
-            and its objects with their own. Defaults to None, meaning
-            uniformly.
+            and its objects with their own. A dict, a sequence, or
+            ``'inverse_frequency'`` or ``'inverse_sqrt_frequency'``: one over
+            the number of objects of a class in ``source``, or over its square
+            root. Defaults to None, meaning uniformly.
         allow: Classes, by index or name, that may be pasted. Defaults to
             None, meaning all.
         deny: Classes that may not be pasted. Defaults to None.
@@ -101,7 +103,7 @@ class CopyPasteDataset:
         *,
         source_pipeline: Sequence[Any] = (),
         prob: float = 1.0,
-        class_weights: Mapping[Class, float] | Sequence[float] | None = None,
+        class_weights: Weights | None = None,
         allow: Sequence[Class] | None = None,
         deny: Sequence[Class] | None = None,
         cache: int = 0,
@@ -247,10 +249,14 @@ class CopyPasteDataset:
         """Cumulated chances of the source images; None if all are equal."""
         if self._weights.trivial:
             return None
-        weights = np.zeros(len(self.source))
-        for index in range(len(weights)):
-            labels = np.array(self._source_labels(index), np.int64)
-            weights[index] = self._weights.of(labels).max(initial=0)
+        labels = [self._source_labels(i) for i in range(len(self.source))]
+        images = np.repeat(np.arange(len(labels)), [*map(len, labels)])
+        objects = np.fromiter(chain.from_iterable(labels), np.int64)
+        if not self._weights.counted:
+            self._weights.count(objects)
+            self.copy_paste.count_classes(objects)
+        weights = np.zeros(len(labels))
+        np.maximum.at(weights, images, self._weights.of(objects))
         if not weights.any():
             raise ValueError(
                 'no source image has a class that may be pasted; look at '

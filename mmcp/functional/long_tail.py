@@ -51,6 +51,53 @@ def class_balanced_weights(
     return clipped
 
 
+def inverse_frequency_weights(
+    counts: ArrayLike, power: float = 1.0
+) -> NDArray[np.float64]:
+    """Weights of classes that fall with their number of objects.
+
+    ``n ** -power``. Objects drawn with these weights from a pool with ``n``
+    objects of each class are of all classes alike with a power of 1, and of
+    classes in proportion to the square root of ``n`` with 0.5.
+
+    Args:
+        counts: Objects of each class, shape (C,), >= 0.
+        power: 0 weighs all classes the same. Defaults to 1.0.
+
+    Returns:
+        Weights in (0, 1], shape (C,). A class without objects weighs as much
+        as one with a single object.
+
+    Raises:
+        ValueError: If a count is negative or no number, or if ``power`` is
+            negative.
+    """
+    numbers = np.asarray(counts, np.float64)
+    if not (np.isfinite(numbers) & (numbers >= 0)).all():
+        raise ValueError('counts must be finite and not negative')
+    if not power >= 0:
+        raise ValueError(f'power must be >= 0, but is {power}')
+    weights: NDArray[np.float64] = np.maximum(numbers, 1) ** -power
+    return weights
+
+
+def effective_classes(counts: ArrayLike) -> float:
+    """How many classes objects are of, if all classes were as frequent.
+
+    The exponential of the entropy of the classes: as many as there are if all
+    have as many objects, 1 if all objects are of one class.
+
+    Args:
+        counts: Objects of each class, shape (C,), >= 0.
+
+    Returns:
+        A number in [1, C], or 0 without any object.
+    """
+    numbers = np.asarray(counts, np.float64)
+    share = numbers[numbers > 0] / max(numbers.sum(), 1)
+    return float(np.exp(-(share * np.log(share)).sum())) if share.size else 0.0
+
+
 def repeat_factors(
     categories: Sequence[ArrayLike], threshold: float
 ) -> NDArray[np.float64]:

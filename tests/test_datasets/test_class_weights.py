@@ -62,6 +62,7 @@ def test_what_is_not_resolved_is_named():
         (dict(deny=['brid']), "no class 'brid'; did you mean 'bird'"),
         (dict(weights={0: -1}), 'not negative'),
         (dict(weights={0: float('inf')}), 'finite'),
+        (dict(weights='inverse'), "'inverse_frequency', .* is 'inverse'"),
     ],
 )
 def test_values_that_are_refused(kwargs, message):
@@ -90,7 +91,51 @@ def test_classes_of_other_types_are_refused(kwargs, message):
         (dict(allow=[]), False),
         (dict(deny=[1]), False),
         (dict(weights={0: 1}), False),
+        (dict(weights='inverse_frequency'), False),
     ],
 )
 def test_trivial(kwargs, trivial):
     assert ClassWeights(**kwargs).trivial is trivial
+
+
+@pytest.mark.parametrize(
+    ('weights', 'expected'),
+    [
+        ('inverse_frequency', [0.25, 1, 1]),
+        ('inverse_sqrt_frequency', [0.5, 1, 1]),
+        ({'dog': 3}, [1, 3, 1]),
+        (None, [1, 1, 1]),
+    ],
+)
+def test_weights_by_frequency(weights, expected):
+    weights = ClassWeights(weights)
+    trivial = weights.trivial
+    weights.resolve(CLASSES)
+    # Four cats, one bird, and no dog.
+    weights.count(np.array([0, 0, 2, 0, 0]))
+    assert weights.counted
+    assert weights.of(ALL).tolist() == expected
+    assert weights.trivial == trivial
+    weights.resolve(CLASSES)
+    assert weights.of(ALL).tolist() == expected
+
+
+def test_frequencies_beside_a_list_of_classes():
+    weights = ClassWeights('inverse_frequency', deny=['cat'])
+    weights.resolve(CLASSES)
+    weights.count(np.array([0, 1, 1, 1, 1]))
+    assert weights.of(ALL).tolist() == [0, 0.25, 1]
+
+
+def test_objects_that_nobody_has_counted():
+    weights = ClassWeights('inverse_frequency')
+    assert not weights.counted
+    with pytest.raises(ValueError, match='put it into mmcp.CopyPasteDataset'):
+        weights.of(ALL)
+
+
+def test_no_objects_at_all():
+    weights = ClassWeights('inverse_frequency')
+    weights.count(np.zeros(0, np.int64))
+    assert weights.of(np.zeros(0, np.int64)).tolist() == []
+    assert not weights.trivial

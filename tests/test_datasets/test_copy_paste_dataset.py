@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 from mmcp.datasets import CopyPasteDataset
 from mmcp.datasets.sample_index import SampleIndex
 from mmcp.datasets.samplers import InfiniteSampler
+from mmcp.datasets.transforms import CopyPaste
 
 CLASSES = ('cat', 'dog', 'bird', 'horse', 'cow')
 PACK = [dict(type='PackDetInputs', meta_keys=())]
@@ -148,6 +149,77 @@ def test_images_are_drawn_in_proportion_to_their_weight():
     dataset = build(empty(), sources(), class_weights=[6, 1, 1, 1, 1])
     drawn = pasted_classes(dataset, 500)
     assert 250 < drawn.count(0) < 350
+
+
+def long_tailed(counts=(24, 6, 1), crowd=0):
+    """Single objects of the first classes, and some crowds of the third."""
+    labels = np.repeat(np.arange(len(counts)), counts).tolist()
+    labels += [2] * crowd
+    flags = [False] * sum(counts) + [True] * crowd
+    box = rectangle(4, 4, 12, 12)
+    return Annotated(
+        [
+            sample([box], labels=[label], flags=[flag], value=50 + label)
+            for label, flag in zip(labels, flags, strict=True)
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ('weights', 'shares'),
+    [
+        (None, [24 / 31, 6 / 31, 1 / 31]),
+        ('inverse_frequency', [1 / 3] * 3),
+        (
+            'inverse_sqrt_frequency',
+            np.sqrt([24, 6, 1]) / np.sqrt([24, 6, 1]).sum(),
+        ),
+    ],
+)
+def test_classes_by_their_frequency(weights, shares):
+    random.seed(0)
+    # Crowds are not pasted, so they are not counted either.
+    source = long_tailed(crowd=0 if weights is None else 50)
+    dataset = build(empty(), source, class_weights=weights)
+    drawn = np.bincount(pasted_classes(dataset, 600), minlength=3) / 600
+    np.testing.assert_allclose(drawn, shares, atol=0.06)
+
+
+def test_objects_of_an_image_are_drawn_by_the_frequency_of_their_class():
+    random.seed(0)
+    boxes = [rectangle(4, 4, 12, 12), rectangle(4, 14, 12, 22)]
+    both = sample(boxes, labels=[0, 1])
+    source = Annotated([both] + long_tailed((18, 0)).samples)
+    dataset = build(
+        empty(),
+        source,
+        class_weights='inverse_frequency',
+        copy_paste=dict(num_pasted='one'),
+    )
+    pasted = [
+        dataset[i % 3]['data_samples'].gt_instances.labels.item()
+        for i in range(400)
+    ]
+    # The image of both weighs as much as the 18 others: 1 to 18/19. In it,
+    # the rare object is drawn in 19 of 20 cases.
+    assert 0.42 < np.mean(pasted) < 0.56
+
+
+def test_frequencies_in_multi_image_mix_dataset():
+    np.random.seed(0)  # noqa: NPY002
+    random.seed(0)
+    paste = CopyPaste(class_weights='inverse_frequency', num_pasted='one')
+    dataset = long_tailed()
+    for _ in range(3):
+        assert 0 <= paste.get_indexes(dataset) < len(dataset)
+    source = sample([rectangle(4, 4, 12, 12)] * 2, labels=[0, 2])
+    drawn = [
+        paste.transform(dict(sample(), mix_results=[source]))
+        for _ in range(300)
+    ]
+    labels = [results['gt_bboxes_labels'].item() for results in drawn]
+    assert 0 < labels.count(0) < 30
+    assert labels.count(0) + labels.count(2) == 300
 
 
 def test_no_image_with_an_allowed_class_is_an_error():

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from mmcp.functional.long_tail import (
     class_balanced_weights,
+    effective_classes,
+    inverse_frequency_weights,
     repeat_factors,
     round_stochastically,
 )
@@ -116,3 +118,52 @@ def test_rounding_is_right_on_average():
     means = rounded.reshape(3, -1).mean(1)
     assert means[0] == 1
     np.testing.assert_allclose(means, [1.0, 1.25, 2.9], atol=0.015)
+
+
+@pytest.mark.parametrize(
+    ('power', 'expected'),
+    [
+        (1.0, [1, 1, 0.25, 0.01]),
+        (0.5, [1, 1, 0.5, 0.1]),
+        (0.0, [1, 1, 1, 1]),
+    ],
+)
+def test_inverse_frequency(power, expected):
+    weights = inverse_frequency_weights([0, 1, 4, 100], power)
+    np.testing.assert_allclose(weights, expected)
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (([1, -1],), 'not negative'),
+        (([1, math.nan],), 'finite'),
+        (([1], -0.5), 'power must be >= 0, but is -0.5'),
+    ],
+)
+def test_wrong_frequencies(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        inverse_frequency_weights(*arguments)
+
+
+def test_inverse_frequency_makes_classes_alike():
+    counts = np.array([1000, 50, 3, 1])
+    drawn = counts * inverse_frequency_weights(counts)
+    assert effective_classes(drawn) == pytest.approx(4)
+    roots = counts * inverse_frequency_weights(counts, 0.5)
+    np.testing.assert_allclose(roots, np.sqrt(counts))
+
+
+@pytest.mark.parametrize(
+    ('counts', 'expected'),
+    [
+        ([5, 5, 5], 3),
+        ([0, 7, 0], 1),
+        ([2, 2, 0, 0], 2),
+        ([0, 0], 0),
+        ([], 0),
+        ([3, 1], 4 / 3**0.75),
+    ],
+)
+def test_effective_classes(counts, expected):
+    assert effective_classes(counts) == pytest.approx(expected)

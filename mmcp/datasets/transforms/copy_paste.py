@@ -11,7 +11,7 @@ from mmcv.transforms import BaseTransform
 from mmdet.structures.bbox import BaseBoxes, HorizontalBoxes
 from numpy.typing import NDArray
 
-from mmcp.datasets.class_weights import Class, ClassWeights
+from mmcp.datasets.class_weights import Class, ClassWeights, Weights
 from mmcp.datasets.transforms.mixing import (
     ClassDraws,
     check_choice,
@@ -135,8 +135,10 @@ class CopyPaste(ClassDraws, ShownArguments, BaseTransform):  # type: ignore[misc
             Defaults to False.
         prob: Probability that anything is pasted. Defaults to 1.0.
         class_weights: Sampling weights of objects by class, a dict from class
-            index or name to weight (others weigh 1) or a sequence with one
-            weight a class. Defaults to None.
+            index or name to weight (others weigh 1), a sequence with one
+            weight a class, or ``'inverse_frequency'`` or
+            ``'inverse_sqrt_frequency'``, by the objects of the data set.
+            Defaults to None.
         allow: Classes, by index or name, that may be pasted. Defaults to
             None, meaning all.
         deny: Classes that may not be pasted. Defaults to None.
@@ -174,7 +176,7 @@ class CopyPaste(ClassDraws, ShownArguments, BaseTransform):  # type: ignore[misc
         dropped: str = 'remove',
         paste_crowd: bool = False,
         prob: float = 1.0,
-        class_weights: Mapping[Class, float] | Sequence[float] | None = None,
+        class_weights: Weights | None = None,
         allow: Sequence[Class] | None = None,
         deny: Sequence[Class] | None = None,
         compat: str | None = None,

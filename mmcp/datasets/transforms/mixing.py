@@ -1,11 +1,14 @@
 """What transforms that paste from a second image have in common."""
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mmcp.datasets.class_weights import ClassWeights
+from mmcp.datasets.image_categories import categories_of
 
 __all__ = ['ClassDraws', 'check_choice', 'parse_count', 'source_of']
 
@@ -35,6 +38,15 @@ class ClassDraws:
         """
         self._weights.resolve(classes)
 
+    def count_classes(self, labels: NDArray[np.int64]) -> None:
+        """Tells the objects that ``class_weights`` may go by.
+
+        Args:
+            labels: Class indices of all objects of the source data set, shape
+                (N,).
+        """
+        self._weights.count(labels)
+
     def get_indexes(self, dataset: Any) -> int:
         """Draws the source image; ``MultiImageMixDataset`` calls this.
 
@@ -46,6 +58,9 @@ class ClassDraws:
         """
         if not self._weights.trivial:
             self.set_classes(dataset.metainfo['classes'])
+        if not self._weights.counted:
+            labels = chain.from_iterable(categories_of(dataset))
+            self.count_classes(np.fromiter(labels, np.int64))
         return int(np.random.randint(0, len(dataset)))  # noqa: NPY002
 
     get_indices = get_indexes
