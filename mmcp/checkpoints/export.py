@@ -39,8 +39,8 @@ def export_weights(
             ``'mmdet'`` (``backbone.`` and ``neck.``) or ``'backbone'`` (no
             prefix). Defaults to ``'mmseg'``.
         part: ``'backbone'``, ``'backbone+neck'`` or ``'backbone+head'``.
-            Defaults to None: backbone and head, as far as the file and the
-            target have them.
+            Defaults to None, meaning backbone and head, as far as the file
+            and the target have them.
 
     Returns:
         Tensors by name, copies on the CPU.
