@@ -1,44 +1,5 @@
 """Building a config's whole model without keeping memory or weights."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from mmcp.engine.build_on_meta import build_on_meta
 
-import torch
-import torch.distributed as dist
-from mmengine.config import Config
-from mmengine.registry import MODELS, DefaultScope
-from torch import nn
-
-
-def build_on_meta(config: Config) -> nn.Module:
-    """Builds ``config.model`` on the meta device.
-
-    Args:
-        config: Config of a leaf.
-
-    Returns:
-        The model; its parameters and buffers have shapes but no storage.
-    """
-    scope = config.get('default_scope', 'mmengine')
-    with (
-        single_process_group(),
-        DefaultScope.overwrite_default_scope(scope),
-    ):
-        # MMSegmentation's transformer looks at values while it is built.
-        needs_values = config.model.backbone.type == 'VisionTransformer'
-        with torch.device('cpu' if needs_values else 'meta'):
-            model = MODELS.build(config.model)
-    # mmcv's MMSyncBN makes its parameters on the CPU whatever the device.
-    return model.to('meta')
-
-
-@contextmanager
-def single_process_group() -> Iterator[None]:
-    """A process group of one, without which MMSyncBN cannot be built."""
-    dist.init_process_group(
-        'gloo', store=dist.HashStore(), rank=0, world_size=1
-    )
-    try:
-        yield
-    finally:
-        dist.destroy_process_group()
+__all__ = ['build_on_meta']

@@ -8,6 +8,7 @@ import torch
 from mmdet.models.backbones import EfficientNet as MMDetEfficientNet
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.overrides import TorchFunctionMode
 
 from mmcp.registry import MODELS
 
@@ -44,15 +45,9 @@ class EfficientNet(MMDetEfficientNet):  # type: ignore[misc]
     """
 
     def make_layer(self) -> None:
-        """Makes the stages, on the default device.
-
-        MMDetection reads the drop rates from a tensor, which has no values
-        on the meta device.
-        """
-        device = torch.get_default_device()
-        with torch.device('cpu'):
+        """Makes the stages, on the meta device, too."""
+        with _RatesOnCPU():
             super().make_layer()
-        self.layers.to(device)
 
     def init_weights(self) -> None:
         """Fills the weights as ``init_cfg`` says.
@@ -80,6 +75,21 @@ class EfficientNet(MMDetEfficientNet):  # type: ignore[misc]
                 if isinstance(module, _BatchNorm):
                     module.eval()
         return self
+
+
+class _RatesOnCPU(TorchFunctionMode):
+    """Gives the rates of stochastic depth values where a model has none.
+
+    MMDetection reads them from a tensor of the default device.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = dict(kwargs or {})
+        if func is torch.linspace:
+            kwargs['device'] = 'cpu'
+        return func(*args, **kwargs)
 
 
 def _starts_with(init_cfg: Any, kind: str) -> bool:
