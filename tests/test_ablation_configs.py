@@ -1,7 +1,10 @@
 """Configs of the paper's Tables 10 and 11 and of its Figure 5."""
 
 import copy
+import json
+import runpy
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -226,6 +229,23 @@ def test_every_leaf_takes_a_fraction_of_coco(words):
     dataset = config.train_dataloader.dataset
     readers = [dataset.dataset, dataset.get('source', dataset.dataset)]
     assert {reader.ann_file for reader in readers} == {file}
+
+
+def test_training_reads_the_images_of_a_fraction_only(tmp_path):
+    config = reduce_config(load('lsj-scp-576e'), tmp_path)
+    reader = config.train_dataloader.dataset.dataset
+    root = Path(reader.data_root)
+    tool = runpy.run_path(str(ROOT / 'tools/converters/coco_fractions.py'))
+
+    tool['write_fractions'](root / reader.ann_file, root, [50], 0)
+    file = 'instances_50pct.json'
+    merge_options(config, annotation_options(config, file))
+
+    fraction = json.loads((root / file).read_text())
+    ids = {image['id'] for image in fraction['images']}
+    seen = {one['data_samples'].img_id for one in samples(config, 6)}
+    assert len(ids) == 2
+    assert seen == ids
 
 
 @pytest.mark.slow
