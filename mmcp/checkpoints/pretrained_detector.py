@@ -19,6 +19,7 @@ from mmcp.checkpoints.pretrained import check_order, mark_initialised
 from mmcp.checkpoints.reader import CheckpointError
 from mmcp.checkpoints.remap_det_heads import (
     CLASS_LAYERS,
+    class_layer_of,
     keep_class_layers,
     remap_det_heads,
 )
@@ -115,13 +116,18 @@ class PretrainedDetector:
         # Rows of classes that the file lacks keep these values.
         _initialise_class_layers(module)
         needed = dict(module.state_dict())
+        # Another detector is told as such, not by the rows of its classes.
+        _compared(
+            _less_class_layers(needed),
+            _less_class_layers(held),
+            self.checkpoint,
+        )
         if self.class_layers == 'by_name':
             notes.append(self._copy_classes(held, needed, content))
         else:
             held.update(keep_class_layers(held, needed))
             notes.append('class layers start anew')
-        comparison = compare('detector', needed, held)
-        _check(comparison, needed, held, self.checkpoint)
+        comparison = _compared(needed, held, self.checkpoint)
         module.load_state_dict(held, strict=False)
         mark_initialised(module)
         print_log(
@@ -154,7 +160,13 @@ class PretrainedDetector:
                 f'{", ".join(ours[:5])}, ... Say what they are called there '
                 "with aliases=dict(...), or give class_layers='fresh'."
             )
-        held.update(remap_det_heads(held, needed, theirs, ours, self.aliases))
+        try:
+            remapped = remap_det_heads(
+                held, needed, theirs, ours, self.aliases
+            )
+        except MismatchError as error:
+            raise MismatchError(f'{self.checkpoint}: {error}') from None
+        held.update(remapped)
         note = f'{len(ours) - len(lacking)} of {len(ours)} classes by name'
         return note + (f' (new: {", ".join(lacking)})' if lacking else '')
 
@@ -209,14 +221,17 @@ def _initialise_class_layers(module: nn.Module) -> None:
             head.init_weights()
 
 
-def _check(
-    comparison: Comparison,
-    needed: Mapping[str, Tensor],
-    held: Mapping[str, Tensor],
-    source: str,
-) -> None:
+def _less_class_layers(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {n: v for n, v in tensors.items() if class_layer_of(n) is None}
+
+
+def _compared(
+    needed: Mapping[str, Tensor], held: Mapping[str, Tensor], source: str
+) -> Comparison:
+    """Compares all tensors; raises if any does not fit."""
+    comparison = compare('detector', needed, held)
     if comparison.fits:
-        return
+        return comparison
     lines = [
         f'{source} is not of this detector; nothing was loaded. Tensors that '
         f'fit: {comparison.matched} of {len(comparison.needed)}.',

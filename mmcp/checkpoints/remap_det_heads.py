@@ -53,7 +53,7 @@ def remap_det_heads(
     sources = match_classes(held_classes, needed_classes, aliases)
     return {
         name: _remapped(name, value, needed[name], len(held_classes), sources)
-        if name in needed and _layer_of(name)
+        if name in needed and class_layer_of(name)
         else value
         for name, value in held.items()
     }
@@ -80,6 +80,19 @@ def keep_class_layers(
     }
 
 
+def class_layer_of(name: str) -> str | None:
+    """Which layer with rows for classes a tensor belongs to.
+
+    Args:
+        name: Its name in a two-stage detector.
+
+    Returns:
+        One of ``CLASS_LAYERS``, or None.
+    """
+    match = _NAME.fullmatch(name)
+    return match['layer'] if match else None
+
+
 def is_class_layer(name: str, value: Tensor) -> bool:
     """Whether a tensor of a two-stage detector has rows for each class.
 
@@ -90,16 +103,11 @@ def is_class_layer(name: str, value: Tensor) -> bool:
     Returns:
         True if so; boxes and masks may be the same for all classes.
     """
-    layer = _layer_of(name)
+    layer = class_layer_of(name)
     if layer is None:
         return False
     rows, extra = CLASS_LAYERS[layer]
     return bool(extra) or value.shape[0] != rows
-
-
-def _layer_of(name: str) -> str | None:
-    match = _NAME.fullmatch(name)
-    return match['layer'] if match else None
 
 
 def _remapped(
@@ -118,7 +126,7 @@ def _remapped(
         return held
     _check_rows(name, held, num_held, 'in the file')
     _check_rows(name, needed, len(sources), 'in the model')
-    rows, extra = CLASS_LAYERS[str(_layer_of(name))]
+    rows, extra = CLASS_LAYERS[str(class_layer_of(name))]
     result = needed.clone()
     for label, source in enumerate(sources):
         if source is not None:
@@ -140,7 +148,7 @@ def _check_inputs(name: str, held: Tensor, needed: Tensor) -> None:
 
 
 def _check_rows(name: str, value: Tensor, count: int, where: str) -> None:
-    rows, extra = CLASS_LAYERS[str(_layer_of(name))]
+    rows, extra = CLASS_LAYERS[str(class_layer_of(name))]
     expected = rows * count + extra
     if value.shape[0] == expected:
         return

@@ -148,7 +148,11 @@ def test_the_log_says_what_was_taken_over(tmp_path, monkeypatch):
     ('options', 'error', 'message'),
     [
         (dict(classes=['x', 'y', 'z']), MismatchError, 'none of the classes'),
-        (dict(classes=['cat', 'cow']), MismatchError, '4 rows in the model'),
+        (
+            dict(classes=['cat', 'cow']),
+            MismatchError,
+            r'x\.pth: roi_head.bbox_head.fc_cls.weight has 4 rows in the mod',
+        ),
         (dict(classes='VOCData'), ValueError, "but is 'VOCData'"),
         (
             dict(classes=OURS, aliases=dict(cow='bull')),
@@ -195,6 +199,19 @@ def test_another_backbone_is_named(tmp_path):
     model = make(**init(tmp_path / 'x.pth', classes=OURS), backbone=deeper)
     with pytest.raises(MismatchError, match=r'ResNet-18.*set depth=18'):
         model.init_weights()
+
+
+@pytest.mark.parametrize('way', ['by_name', 'fresh'])
+def test_a_class_layer_that_the_file_lacks(way, tmp_path):
+    path = tmp_path / 'x.pth'
+    state = write(path)
+    del state['roi_head.bbox_head.fc_reg.bias']
+    meta = dict(dataset_meta=dict(classes=THEIRS))
+    torch.save(dict(meta=meta, state_dict=state), path)
+    with pytest.raises(
+        MismatchError, match=r'1 missing in the file: .*fc_reg\.bias'
+    ):
+        started(path, classes=OURS, class_layers=way)
 
 
 def test_masks_that_the_file_lacks(tmp_path):
