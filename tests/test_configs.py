@@ -1,6 +1,7 @@
 """Every config: loads, is what its name says, builds; families train."""
 
 import copy
+import json
 import math
 from collections.abc import Iterator
 from functools import cache
@@ -19,7 +20,7 @@ from mmdet.registry import TASK_UTILS
 from mmengine import registry as mmengine_registries
 from mmengine.config import Config
 from mmengine.registry import DATASETS, TRANSFORMS, DefaultScope, Registry
-from mmengine.runner import set_random_seed
+from mmengine.runner import Runner, set_random_seed
 from mmengine.structures import InstanceData
 from reduce_config import IMAGE_SIZE, reduce_config, train_reduced
 from tiny_coco import NUM_IMAGES
@@ -376,6 +377,27 @@ def test_results_for_a_server_are_the_only_difference(stem):
     del twin['test_dataloader']['dataset']['data_prefix']
     del twin['test_evaluator']['ann_file']
     assert export == twin
+
+
+@pytest.mark.parametrize('stem', EXPORTS)
+def test_results_for_a_server_are_written_without_annotations(stem, tmp_path):
+    small = reduce_config(load(stem), tmp_path)
+    data = tmp_path / 'data'
+    content = json.loads((data / 'instances.json').read_text())
+    del content['annotations']
+    (data / 'info.json').write_text(json.dumps(content))
+    small.test_dataloader.dataset.ann_file = 'info.json'
+    small.test_evaluator.ann_file = str(data / 'info.json')
+    small.test_evaluator.outfile_prefix = str(tmp_path / 'new' / 'results')
+
+    assert Runner.from_cfg(small).test() == {}
+
+    images = {image['id'] for image in content['images']}
+    for kind, key in (('bbox', 'bbox'), ('segm', 'segmentation')):
+        path = tmp_path / 'new' / f'results.{kind}.json'
+        results = json.loads(path.read_text())
+        assert {result['image_id'] for result in results} == images
+        assert all(key in result for result in results)
 
 
 @each_leaf
