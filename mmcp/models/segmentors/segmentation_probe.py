@@ -21,8 +21,8 @@ class SegmentationProbe(PartlyTrained, EncoderDecoder):  # type: ignore[misc]
     Args:
         *args: As of MMSegmentation's ``EncoderDecoder``.
         trained: Names of the parameters to train, with ``*`` for any
-            characters. Defaults to ('decode_head.conv_seg.*',); with
-            ('decode_head.*',) a head is trained on a frozen backbone.
+            characters; ('decode_head.*',) trains a head on a frozen
+            backbone. Defaults to ('decode_head.conv_seg.*',).
         **kwargs: As of MMSegmentation's ``EncoderDecoder``.
 
     Attributes:
