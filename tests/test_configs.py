@@ -12,7 +12,6 @@ import mmcv.ops
 import numpy as np
 import pytest
 import torch
-from build_on_meta import build_on_meta
 from check_configs import ROOT, check_all, find_leaves
 from config_grammar import ConfigName, parse_name
 from config_results import make_page, read_records
@@ -27,6 +26,7 @@ from tiny_coco import NUM_IMAGES
 from torch import nn
 
 from mmcp.datasets.sample_index import SampleIndex
+from mmcp.engine.build_on_meta import build_on_meta
 
 LEAVES = {leaf.stem: leaf for leaf in find_leaves(ROOT)}
 # On MMDetection's data path, for comparison with the leaf of the same name.

@@ -7,7 +7,6 @@ from itertools import product
 
 import pytest
 import torch
-from build_on_meta import build_on_meta
 from check_configs import ROOT, find_leaves
 from config_grammar import parse_name
 from config_values import flat
@@ -18,6 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from vit_samples import random_transformer
 
 from mmcp.datasets.file_masks import build_mask
+from mmcp.engine.build_on_meta import build_on_meta
 from mmcp.functional.foreground_masks import MASKS as FOREGROUND_MASKS
 
 LEAVES = {

@@ -5,7 +5,6 @@ from functools import cache
 
 import pytest
 import torch
-from build_on_meta import build_on_meta
 from check_configs import ROOT, find_leaves
 from config_grammar import parse_name
 from config_values import flat
@@ -15,6 +14,7 @@ from reduce_config import reduce_config, train_reduced
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmcp.checkpoints.positions import resize_positions
+from mmcp.engine.build_on_meta import build_on_meta
 from mmcp.engine.data_check import check_data
 
 FOLDER = ROOT / 'configs' / 'cp2_finetune'

@@ -5,7 +5,6 @@ from functools import cache
 
 import pytest
 import torch
-from build_on_meta import build_on_meta
 from check_configs import ROOT, find_leaves
 from config_grammar import parse_name
 from config_metafile import read_metafile
@@ -13,6 +12,8 @@ from config_values import flat
 from mmengine.config import Config
 from mmengine.runner import Runner
 from reduce_config import reduce_config, train_reduced
+
+from mmcp.engine.build_on_meta import build_on_meta
 
 FOLDER = ROOT / 'configs' / 'lvis'
 LEAVES = {

@@ -1,12 +1,12 @@
 """Configs of Copy-Paste on label maps: what differs, and that they train."""
 
 import pytest
-from build_on_meta import build_on_meta
 from check_configs import ROOT
 from mmengine.config import Config
 from reduce_config import reduce_config, train_reduced
 from torch import nn
 
+from mmcp.engine.build_on_meta import build_on_meta
 from mmcp.engine.data_check import check_data
 
 FOLDER = ROOT / 'configs' / 'seg_copy_paste'

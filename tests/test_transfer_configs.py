@@ -5,7 +5,6 @@ from functools import cache
 
 import pytest
 import torch
-from build_on_meta import build_on_meta
 from check_configs import ROOT, find_leaves
 from checkpoint_layouts import moco_v2, random_resnet
 from config_grammar import parse_name
@@ -23,6 +22,7 @@ from mmengine.structures import InstanceData
 from reduce_config import STEPS, reduce_config
 
 from mmcp.checkpoints import MismatchError
+from mmcp.engine.build_on_meta import build_on_meta
 from mmcp.engine.data_check import check_data
 from mmcp.engine.starting_point import check_init_weights
 

@@ -14,11 +14,12 @@ import traceback
 from importlib import import_module
 from pathlib import Path
 
-from build_on_meta import build_on_meta
 from check_configs import ROOT, find_leaves
 from config_results import Record, config_digest, read_records, write_records
 from mmengine.config import Config
 from reduce_config import reduce_config, train_reduced
+
+from mmcp.engine.build_on_meta import build_on_meta
 
 RESULTS = ROOT / 'docs' / 'results' / 'configs.json'
 _STACK = ('mmcp', 'mmdet', 'mmengine', 'mmcv', 'torch')
