@@ -25,7 +25,8 @@ def build_on_meta(config: Config) -> nn.Module:
         DefaultScope.overwrite_default_scope(scope),
     ):
         # MMSegmentation's transformer looks at values while it is built.
-        needs_values = config.model.backbone.type == 'VisionTransformer'
+        kind = config.model.backbone.type.rsplit('.', 1)[-1]
+        needs_values = kind == 'VisionTransformer'
         with torch.device('cpu' if needs_values else 'meta'):
             model = MODELS.build(config.model)
     # mmcv's MMSyncBN makes its parameters on the CPU whatever the device.
