@@ -1,7 +1,9 @@
 """Building a config's whole model without keeping memory or weights."""
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -24,14 +26,20 @@ def build_on_meta(config: Config) -> nn.Module:
         single_process_group(),
         DefaultScope.overwrite_default_scope(scope),
     ):
-        # MMSegmentation's transformer looks at values while it is built.
-        kind = config.model.backbone.type.rsplit('.', 1)[-1]
-        needs_values = kind == 'VisionTransformer'
-        with torch.device('cpu' if needs_values else 'meta'):
-            model = MODELS.build(config.model)
+        try:
+            model = _build(config.model, 'meta')
+        except (RuntimeError, NotImplementedError):
+            # Some models look at values while they are built.
+            model = _build(config.model, 'cpu')
     # mmcv's MMSyncBN makes its parameters on the CPU whatever the device.
-    on_meta: nn.Module = model.to('meta')
-    return on_meta
+    return model.to('meta')
+
+
+def _build(model: Any, device: str) -> nn.Module:
+    with torch.device(device):
+        # Building some types changes their config.
+        built: nn.Module = MODELS.build(copy.deepcopy(model))
+    return built
 
 
 @contextmanager
