@@ -46,8 +46,8 @@ was trained.
   classes (or images) that would be as mixed.
 {numbers}
 - An image of a rare object has frequent ones too, and `num_pasted='random'`
-  takes half of its objects on average. `'one'` evens classes out most, with fewer
-  objects.
+  takes half of its objects on average. `'one'` evens classes out most, with
+  fewer objects.
 - The price is in the last column: rare objects come from few images, which are
   then drawn again and again.
 - What it does to AP has not been measured here; `--cfg-options
