@@ -1,9 +1,10 @@
-"""EfficientNet-B0 by the names of every project, and what it computes.
+"""EfficientNets by the names of every project, and what it computes.
 
 The table, the names and the forward pass are written out here and do not
 come from the code under test.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -40,17 +41,27 @@ class Model:
     blocks: list
 
 
-def make_model(seed=0):
-    """Random weights of the usual scale."""
-    generator = torch.Generator().manual_seed(seed)
+def rounded(channels):
+    """To a multiple of 8, not more than a tenth below."""
+    down = int(channels + 4) // 8 * 8
+    return down if down >= 0.9 * channels else down + 8
+
+
+def make_model(width=1.0, depth=1.0, device='cpu'):
+    """Random weights of the usual scale; B7 has width 2 and depth 3.1."""
+    with torch.device(device):
+        return _make_model(width, depth)
+
+
+def _make_model(width, depth):
+    torch.manual_seed(0)
 
     def convolution(outputs, inputs, side):
         scale = (1 / (inputs * side * side)) ** 0.5
-        shape = (outputs, inputs, side, side)
-        return scale * torch.randn(shape, generator=generator)
+        return scale * torch.randn(outputs, inputs, side, side)
 
     def norm(channels):
-        values = torch.rand(4, channels, generator=generator) + 0.5
+        values = torch.rand(4, channels) + 0.5
         values[1] -= 1
         values[2] -= 1
         return dict(zip(KEYS, values, strict=True))
@@ -58,14 +69,15 @@ def make_model(seed=0):
     def excite(outputs, inputs):
         return dict(
             weight=convolution(outputs, inputs, 1),
-            bias=torch.rand(outputs, generator=generator),
+            bias=torch.rand(outputs),
         )
 
-    ends = dict(stem=convolution(32, 3, 3), stem_norm=norm(32))
+    inputs = rounded(32 * width)
+    ends = dict(stem=convolution(inputs, 3, 3), stem_norm=norm(inputs))
     blocks = []
-    inputs = 32
     for stage, (side, count, outputs, expansion, stride) in enumerate(STAGES):
-        for number in range(count):
+        outputs = rounded(outputs * width)
+        for number in range(math.ceil(count * depth)):
             wide = inputs * expansion
             tensors = {}
             if expansion > 1:
@@ -80,10 +92,11 @@ def make_model(seed=0):
             step = stride if number == 0 else 1
             blocks.append(Block(stage, number, step, tensors))
             inputs = outputs
-    ends['head'] = convolution(1280, 320, 1)
-    ends['head_norm'] = norm(1280)
+    last = rounded(1280 * width)
+    ends['head'] = convolution(last, inputs, 1)
+    ends['head_norm'] = norm(last)
     ends['classifier'] = dict(
-        weight=torch.zeros(1000, 1280), bias=torch.zeros(1000)
+        weight=torch.zeros(1000, last), bias=torch.zeros(1000)
     )
     return Model(ends, blocks)
 
@@ -141,7 +154,7 @@ def features(model, images, same=True, eps=1e-3):
 
 
 def timm(model):
-    """A state dict of timm's ``tf_efficientnet_b0_ns``."""
+    """A state dict of timm's ``tf_efficientnet_b0_ns`` and others."""
     ends = model.ends
     state = {'conv_stem.weight': ends['stem']}
     state |= _norm('bn1', ends['stem_norm'])
@@ -166,7 +179,7 @@ def timm(model):
 
 
 def flat(model):
-    """A state dict of EfficientNet-PyTorch's ``efficientnet-b0``."""
+    """A state dict of EfficientNet-PyTorch."""
     ends = model.ends
     state = {'_conv_stem.weight': ends['stem']}
     state |= _norm('_bn0', ends['stem_norm'])
@@ -194,8 +207,9 @@ def mmdet(model):
     state = {'layers.0.conv.weight': ends['stem']}
     state |= _norm('layers.0.bn', ends['stem_norm'])
     # Stages of stride 1 are part of the layer before.
-    starts = {0: (1, 0), 1: (2, 0), 2: (3, 0), 3: (4, 0), 4: (4, 3)}
-    starts |= {5: (5, 0), 6: (5, 4)}
+    counts = [sum(b.stage == i for b in model.blocks) for i in range(7)]
+    starts = {0: (1, 0), 1: (2, 0), 2: (3, 0), 3: (4, 0), 4: (4, counts[3])}
+    starts |= {5: (5, 0), 6: (5, counts[5])}
     for block in model.blocks:
         layer, first = starts[block.stage]
         start = f'layers.{layer}.{first + block.number}'

@@ -15,6 +15,7 @@ from efficient_net_samples import (
 from mmengine.registry import MODELS
 
 from mmcp.checkpoints import LayoutError, load_weights, sort_weights
+from mmcp.checkpoints.comparison import compare
 from mmcp.checkpoints.efficient_net_names import (
     ARCHES,
     from_flat,
@@ -94,6 +95,29 @@ def test_weights_trained_with_even_padding_need_other_options():
 
     for found, wanted in zip(model(IMAGES), expected, strict=True):
         torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize('build', [timm, flat, mmpretrain])
+def test_noisy_student_fits_the_largest_model_of_the_paper(build):
+    with torch.device('meta'):
+        model = EfficientNet('b7', out_indices=(3, 4, 5))
+    large = make_model(width=2.0, depth=3.1, device='meta')
+    # As published for B7.
+    assert (
+        sum(
+            value.numel()
+            for name, value in timm(large).items()
+            if name.endswith(('weight', 'bias'))
+        )
+        == 66_347_960
+    )
+
+    weights = sort_weights(build(large), 'x')
+    result = compare('backbone', model.state_dict(), weights.backbone)
+
+    assert result.fits
+    assert result.matched == len(model.state_dict())
+    assert {name.split('.')[1] for name in result.unused} == {'6'}
 
 
 def test_layers_that_are_not_built_are_left_out():
