@@ -1,16 +1,16 @@
 """Annotations of LVIS: what is known of each image, and what is not."""
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from mmengine.fileio import get_local_path
 from numpy.typing import NDArray
 from pycocotools import mask as mask_api
+
+from mmcp.large_json import read_object
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -142,9 +142,8 @@ class LVISAnnotations:
             FileNotFoundError: If there is no such file.
             ValueError: If it is not LVIS's.
         """
-        # Not mmengine's load, which holds the text several times.
         with get_local_path(path, backend_args=backend_args) as local:
-            data = json.loads(Path(local).read_text(encoding='utf-8'))
+            data = read_object(local, {'annotations': _with_arrays})
         return cls(data, str(path), categories_only)
 
     def indices_of(self, names: Sequence[str]) -> Ints:
@@ -214,10 +213,16 @@ def _image(
     )
 
 
+def _with_arrays(annotation: dict[str, Any]) -> dict[str, Any]:
+    if 'segmentation' in annotation:
+        annotation['segmentation'] = _pack(annotation['segmentation'])
+    return annotation
+
+
 def _pack(segmentation: Any) -> Any:
     """Polygons as arrays, a quarter of the memory of lists of numbers."""
     if isinstance(segmentation, list):
-        return [np.array(part, np.float64) for part in segmentation]
+        return [np.asarray(part, np.float64) for part in segmentation]
     return segmentation
 
 
