@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from mmcp.datasets.class_weights import Class, ClassWeights, Weights
 from mmcp.datasets.sample_index import at, seeded
+from mmcp.datasets.transforms.late_loading import load_late
 from mmcp.datasets.transforms.postponed_images import postponed_images
 from mmcp.datasets.transforms.scale_jitter import ScaleJitter
 from mmcp.functional.jittered_image import MAX_EXCESS, JitteredImage
@@ -138,6 +139,9 @@ class CopyPasteDataset:
             postponed=not transforms and _ends_in_jitter(self.source),
         )
         self._postponed = _ends_in_jitter(self.dataset)
+        for leaf in (*_leaves(self.dataset), *_leaves(self.source)):
+            if _ends_in_jitter(leaf):
+                load_late(leaf.pipeline.transforms)
         self._source_postponed = _last_is_jitter(transforms)
         self._chances = self._weigh_images()
         # Shared memory: persistent workers see the hook change it.
@@ -151,6 +155,8 @@ class CopyPasteDataset:
 
     def _share_stop(self) -> None:
         self._stop.share_memory_()  # type: ignore[no-untyped-call]
+        # The same memory, cheaper to read.
+        self._stop_position: NDArray[np.int64] = self._stop.numpy()
 
     @property
     def metainfo(self) -> dict[str, Any]:
@@ -196,7 +202,7 @@ class CopyPasteDataset:
             position: First sample of the training stream that receives no
                 objects. Defaults to 0, meaning at once.
         """
-        self._stop[0] = position
+        self._stop_position[0] = position
 
     def __getitem__(self, index: int) -> Any:
         """Makes a sample.
@@ -228,7 +234,7 @@ class CopyPasteDataset:
         )
 
     def _paste(self, results: Results | None, index: int) -> Results | None:
-        stopped = getattr(index, 'position', 0) >= self._stop.item()
+        stopped = getattr(index, 'position', 0) >= self._stop_position[0]
         if results is None or stopped or random.random() >= self.prob:
             return results
         source = self._cache.draw(lambda: at(index, self._draw_source()))
@@ -366,15 +372,21 @@ def _own(sample: Results) -> Results:
 
 def _ends_in_jitter(dataset: Any) -> bool:
     """Whether nobody looks at an image between the jitter and this class."""
-    if _gets_as(dataset, ConcatDataset):
-        return all(_ends_in_jitter(part) for part in dataset.datasets)
-    if _gets_as(dataset, RepeatDataset, ClassBalancedDataset):
-        return _ends_in_jitter(dataset.dataset)
-    return (
-        _gets_as(dataset, BaseDataset)
-        and type(dataset).prepare_data is BaseDataset.prepare_data
-        and _last_is_jitter(dataset.pipeline.transforms)
+    return all(
+        _gets_as(leaf, BaseDataset)
+        and type(leaf).prepare_data is BaseDataset.prepare_data
+        and _last_is_jitter(leaf.pipeline.transforms)
+        for leaf in _leaves(dataset)
     )
+
+
+def _leaves(dataset: Any) -> list[Any]:
+    """The data sets inside wrappers that only choose among their samples."""
+    if _gets_as(dataset, ConcatDataset):
+        return [leaf for part in dataset.datasets for leaf in _leaves(part)]
+    if _gets_as(dataset, RepeatDataset, ClassBalancedDataset):
+        return _leaves(dataset.dataset)
+    return [dataset]
 
 
 def _gets_as(dataset: Any, *kinds: Any) -> bool:

@@ -649,6 +649,87 @@ static PyObject *rasterise(PyObject *self, PyObject *args) {
     return out;
 }
 
+/* ---- jitter_boxes ----------------------------------------------------- */
+
+/* Clips to 0 and `most`; what is not a number stays so. */
+static float clip_side(float value, float most) {
+    value = value < 0 ? 0 : value;
+    return value > most ? most : value;
+}
+
+/* How a box moves along x (0) and y (1). */
+typedef struct {
+    float scale[2], resized[2], offset[2], window[2];
+    int flip;
+} Move;
+
+/* One box in place; whether it is inside of the window, and whether cut. */
+static void move_box(float *box, const Move *move, char *inside, char *cut) {
+    *inside = 1;
+    *cut = 0;
+    for (int k = 0; k < 4; k++) {
+        int axis = k % 2;
+        float whole = clip_side(box[k] * move->scale[axis],
+                                move->resized[axis]) - move->offset[axis];
+        box[k] = clip_side(whole, move->window[axis]);
+        *cut |= whole != box[k];
+        *inside &= k < 2 ? !(box[k] >= move->window[axis]) : !(box[k] <= 0);
+    }
+    if (move->flip) {
+        float left = box[0];
+        box[0] = move->window[0] - box[2];
+        box[2] = move->window[0] - left;
+    }
+}
+
+/* Takes an array to be written to, of `bytes` bytes. */
+static int take_output(PyObject *array, Py_ssize_t bytes, Py_buffer *view) {
+    if (PyObject_GetBuffer(array, view, PyBUF_WRITABLE) < 0) {
+        return -1;
+    }
+    if (view->len != bytes) {
+        PyBuffer_Release(view);
+        PyErr_SetString(PyExc_ValueError, "an array has the wrong size");
+        return -1;
+    }
+    return 0;
+}
+
+PyDoc_STRVAR(jitter_boxes_doc,
+"jitter_boxes(boxes, inside, cut, scale, resized, offset, window, flip)\n"
+"--\n\n"
+"Moves boxes, float32, in place and fills the two arrays of bool. The pairs\n"
+"are (x, y).");
+
+static PyObject *jitter_boxes(PyObject *self, PyObject *args) {
+    PyObject *arrays[3];
+    Move move;
+    Py_buffer boxes, inside, cut;
+    if (!PyArg_ParseTuple(
+            args, "OOO(ff)(ff)(ff)(ff)p", &arrays[0], &arrays[1], &arrays[2],
+            &move.scale[0], &move.scale[1], &move.resized[0],
+            &move.resized[1], &move.offset[0], &move.offset[1],
+            &move.window[0], &move.window[1], &move.flip) ||
+        PyObject_GetBuffer(arrays[0], &boxes, PyBUF_WRITABLE) < 0) {
+        return NULL;
+    }
+    Py_ssize_t count = boxes.len / (4 * (Py_ssize_t)sizeof(float));
+    PyObject *out = NULL;
+    if (take_output(arrays[1], count, &inside) == 0) {
+        if (take_output(arrays[2], count, &cut) == 0) {
+            for (Py_ssize_t k = 0; k < count; k++) {
+                move_box((float *)boxes.buf + 4 * k, &move,
+                         (char *)inside.buf + k, (char *)cut.buf + k);
+            }
+            out = Py_NewRef(Py_None);
+            PyBuffer_Release(&cut);
+        }
+        PyBuffer_Release(&inside);
+    }
+    PyBuffer_Release(&boxes);
+    return out;
+}
+
 /* ---- cut -------------------------------------------------------------- */
 
 /* A bitmap that may be a part of a larger one. */
@@ -768,6 +849,7 @@ static PyMethodDef functions[] = {
     {"sound_parts", sound_parts, METH_VARARGS, sound_parts_doc},
     {"measure", measure, METH_O, measure_doc},
     {"clip", clip, METH_VARARGS, clip_doc},
+    {"jitter_boxes", jitter_boxes, METH_VARARGS, jitter_boxes_doc},
     {"rasterise", rasterise, METH_VARARGS, rasterise_doc},
     {"cut", cut, METH_VARARGS, cut_doc},
     {NULL, NULL, 0, NULL},
@@ -776,7 +858,7 @@ static PyMethodDef functions[] = {
 /* Grows with every change of a function's arguments or results, here and in
  * native.py. */
 static int add_version(PyObject *module) {
-    return PyModule_AddIntConstant(module, "VERSION", 1);
+    return PyModule_AddIntConstant(module, "VERSION", 2);
 }
 
 static PyModuleDef_Slot slots[] = {

@@ -9,12 +9,13 @@ be drawn before anything is decoded. Channels come as OpenCV has them, BGR.
 import struct
 from collections.abc import Iterator
 from functools import cached_property
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ['EncodedImage', 'PixelImage', 'UndecodableImage']
+__all__ = ['EncodedImage', 'LateImage', 'PixelImage', 'UndecodableImage']
 
 Pixels = NDArray[np.uint8]
 
@@ -120,6 +121,50 @@ class EncodedImage:
     @cached_property
     def _whole(self) -> Pixels:
         return _decode(self._content, cv2.IMREAD_COLOR)
+
+
+class LateImage:
+    """A JPEG that stands for its pixels and is decoded where they are needed.
+
+    Its shape stands in the header; ``np.asarray`` gives BGR pixels, uint8,
+    decoded anew at every call.
+
+    Args:
+        content: The file's bytes.
+        name: What an error calls it.
+
+    Raises:
+        UndecodableImage: If the size is not to be had without decoding, or
+            the file is cut short.
+    """
+
+    ndim = 3
+    dtype = np.dtype(np.uint8)
+
+    def __init__(self, content: bytes, name: str = 'the image') -> None:
+        size = _jpeg_size(content) if content.startswith(_JPEG) else None
+        if size is None:
+            raise UndecodableImage(f'{name} is no JPEG with a plain header')
+        self.name = name
+        self.shape = (*size, 3)
+        self._content = content
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Pixels:
+        """Decodes the image.
+
+        Raises:
+            UndecodableImage: If the file is damaged.
+        """
+        try:
+            pixels = _decode(self._content, cv2.IMREAD_COLOR)
+        except UndecodableImage as error:
+            raise UndecodableImage(f'{self.name}: {error}') from error
+        if pixels.shape != self.shape:
+            raise UndecodableImage(
+                f'{self.name} has {self.shape[:2]} pixels (height, width) by '
+                f'its header, but {pixels.shape[:2]} were found'
+            )
+        return pixels if dtype is None else pixels.astype(dtype, copy=False)
 
 
 def _decode(content: bytes, flags: int) -> Pixels:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mmcp.functional import native
 from mmcp.functional.patches import EMPTY, Patch, tighten
 
 __all__ = [
@@ -205,6 +206,8 @@ def jitter_boxes(boxes: NDArray[Any], params: JitterParams) -> JitteredBoxes:
     Returns:
         All M boxes, those outside too, and what happened to them.
     """
+    if native.compiled is not None:
+        return _jitter_boxes_compiled(boxes, params)
     y, x = params.offset
     whole: NDArray[np.float32] = boxes.astype(np.float32)
     whole *= np.array(params.scale_factor * 2, np.float32)
@@ -217,6 +220,25 @@ def jitter_boxes(boxes: NDArray[Any], params: JitterParams) -> JitteredBoxes:
     cut = np.asarray((whole != moved).any(1))
     if params.flip:
         moved[:, 0::2] = params.window[1] - moved[:, 2::-2]
+    return JitteredBoxes(moved, inside, cut)
+
+
+def _jitter_boxes_compiled(
+    boxes: NDArray[Any], params: JitterParams
+) -> JitteredBoxes:
+    """The same by compiled code."""
+    moved = np.array(boxes, np.float32, order='C')
+    inside, cut = np.empty((2, len(moved)), bool)
+    native.compiled.jitter_boxes(
+        moved,
+        inside,
+        cut,
+        params.scale_factor,
+        params.resized[::-1],
+        params.offset[::-1],
+        params.window[::-1],
+        params.flip,
+    )
     return JitteredBoxes(moved, inside, cut)
 
 

@@ -5,14 +5,15 @@ Pad, in this order, but only what survives the crop is ever resized.
 Shapes: H W input image, h w a window of the output.
 """
 
+import math
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mmcp.functional.decoding import LateImage
 from mmcp.functional.jitter import JitterParams, fill_outside
 
 __all__ = ['MAX_EXCESS', 'JitteredImage', 'jitter_image']
@@ -34,7 +35,7 @@ class JitteredImage:
 
     Args:
         image: Image of shape (H, W) or (H, W, C), of a dtype that OpenCV
-            resizes. It must not change later.
+            resizes, decoded or not. It must not change later.
         params: The jitter.
         pad_value: Value right of and below the image, one number or one a
             channel. Defaults to 0.
@@ -42,28 +43,35 @@ class JitteredImage:
 
     def __init__(
         self,
-        image: NDArray[Any],
+        image: NDArray[Any] | LateImage,
         params: JitterParams,
         pad_value: float | Sequence[float] = 0,
     ) -> None:
-        self.image = image
+        self._image = image
         self.params = params
         self.pad_value = pad_value
 
     @property
+    def image(self) -> NDArray[Any]:
+        """The input, which is decoded when it is first asked for."""
+        if isinstance(self._image, LateImage):
+            self._image = np.asarray(self._image)
+        return self._image
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the output."""
-        return *self.params.output, *self.image.shape[2:]
+        return *self.params.output, *self._image.shape[2:]
 
     @property
     def ndim(self) -> int:
         """Number of axes."""
-        return self.image.ndim
+        return self._image.ndim
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """Type of the pixels."""
-        return self.image.dtype
+        return self._image.dtype
 
     @property
     def nbytes(self) -> int:
@@ -92,7 +100,7 @@ class JitteredImage:
         )
         size = max(rows[1] - rows[0], 0), max(columns[1] - columns[0], 0)
         if not all(size):
-            return np.empty((*size, *self.image.shape[2:]), self.dtype)
+            return np.empty((*size, *self._image.shape[2:]), self.dtype)
         height, width = self.params.window
         if rows[1] > height or columns[1] > width:
             padded: NDArray[Any] = np.asarray(self)[window]
@@ -236,7 +244,7 @@ def _span(params: JitterParams, axis: int, begin: int, length: int) -> _Span:
     start, source_start = _aligned_start(begin, size, resized)
     # Two pixels more: the neighbour that the last one is mixed with, and a
     # size that OpenCV rounds down.
-    stop = min(int(np.ceil((begin + length) * step)) + 2, size)
+    stop = min(math.ceil((begin + length) * step) + 2, size)
     # As OpenCV rounds.
     total = round((stop - source_start) * (resized / size))
     return _Span(source_start, stop, total, begin - start)
@@ -251,18 +259,11 @@ def _aligned_start(begin: int, size: int, resized: int) -> tuple[int, int]:
         The index in the resized image and in the source.
     """
     step = size / resized
-    last = begin - int(np.ceil(max(0.5 / step - 0.5, 0)))
-    if last <= 0:
-        return 0, 0
-    starts = _aligned_starts(size, resized)
-    start = int(starts[np.searchsorted(starts, last, 'right') - 1])
-    return start, round(start * step)
-
-
-@lru_cache(maxsize=16)
-def _aligned_starts(size: int, resized: int) -> NDArray[np.int64]:
-    step = size / resized
-    places = np.arange(resized) * step
+    last = begin - math.ceil(max(0.5 / step - 0.5, 0))
     # Less than half an output pixel, or the size would be rounded wrongly.
     allowed = min(_MAX_SHIFT, 0.4 * step)
-    return np.flatnonzero(np.abs(places - np.rint(places)) <= allowed)
+    for start in range(last, 0, -1):
+        place = start * step
+        if abs(place - round(place)) <= allowed:
+            return start, round(place)
+    return 0, 0

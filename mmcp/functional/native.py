@@ -13,7 +13,7 @@ from typing import Any
 __all__ = ['VERSION', 'compiled']
 
 # That of the C source: what an older checkout built is not used.
-VERSION = 1
+VERSION = 2
 
 
 def _load() -> Any:

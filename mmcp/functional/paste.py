@@ -274,10 +274,9 @@ def cut_patches(patches: Sequence[Patch], union: Patch) -> Cut:
     lost = np.zeros(len(result), bool)
     area = np.full(len(result), -1, np.int64)
     area_before = area.copy()
-    extents = np.array([p.extent for p in patches], int).reshape(-1, 4)
     cut = _cut if native.compiled is None else _cut_compiled
-    for index in meeting(extents, union.extent):
-        left = cut(patches[index], union)
+    for index, patch in enumerate(patches):
+        left = cut(patch, union)
         if left is not None:
             lost[index] = True
             result[index], area_before[index], area[index] = left
@@ -307,6 +306,8 @@ def _cut(patch: Patch, union: Patch) -> tuple[Patch, int, int] | None:
         The rest, and the areas before and after.
     """
     x0, y0, x1, y1 = _common(patch.extent, union.extent)
+    if x1 <= x0 or y1 <= y0:
+        return None
     ux, uy = union.x, union.y
     over = union.bitmap[y0 - uy : y1 - uy, x0 - ux : x1 - ux]
     px, py = patch.x, patch.y

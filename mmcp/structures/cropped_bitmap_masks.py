@@ -284,8 +284,8 @@ class CroppedBitmapMasks(BitmapMasks):  # type: ignore[misc]
         """
         if isinstance(index, torch.Tensor):
             index = index.cpu().numpy()
-        rows = np.arange(len(self))[index].reshape(-1)
-        return self._of(self._now().take(rows.tolist()))
+        rows = np.arange(len(self))[index].reshape(-1).tolist()
+        return self._of(self._now().take(rows))
 
     @property
     def masks(self) -> NDArray[Any]:

@@ -1,7 +1,7 @@
 """Objects of one image, each kept as it was annotated until seen as pixels."""
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import islice
+from itertools import accumulate, islice
 from typing import Any
 
 import numpy as np
@@ -182,12 +182,10 @@ def _move_parts(
 ) -> list[NDArray[np.float64]]:
     """Moves polygons and cuts them to a window at the top left."""
     points = move_points(np.concatenate(parts).reshape(-1, 2))
-    ends = np.cumsum([len(part) for part in parts]).tolist()
+    ends = list(accumulate(map(len, parts)))
     flat = points.reshape(-1)
     moved = [flat[a:b] for a, b in zip([0, *ends], ends, strict=False)]
-    if window is None or (points.max(0) <= window[::-1]).all():
-        return moved
-    return clip_parts(moved, *window[::-1])
+    return moved if window is None else clip_parts(moved, *window[::-1])
 
 
 def binary(patch: Patch) -> Patch:

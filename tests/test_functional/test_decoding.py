@@ -6,6 +6,7 @@ import pytest
 
 from mmcp.functional.decoding import (
     EncodedImage,
+    LateImage,
     PixelImage,
     UndecodableImage,
 )
@@ -155,3 +156,40 @@ def test_images_that_are_decoded_already():
     image = PixelImage(pixels)
     assert image.size == (96, 64)
     assert image.decode(4) is pixels
+
+
+@pytest.mark.parametrize('orientation', [1, 6])
+def test_a_late_image_has_a_shape_before_its_pixels(orientation):
+    content = with_exif(encode(smooth()), orientation)
+    late = LateImage(content)
+    expected = EncodedImage(content).decode()
+    assert late.shape == expected.shape
+    assert (late.ndim, late.dtype) == (3, expected.dtype)
+    np.testing.assert_array_equal(np.asarray(late), expected)
+    assert np.asarray(late, np.float32).dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ('content', 'reason'),
+    [
+        (encode(smooth(), '.png'), 'no JPEG'),
+        (b'', 'no JPEG'),
+        (b'\xff\xd8\xff\xda', 'no JPEG'),
+        (encode(smooth())[:-40], 'cut short'),
+    ],
+)
+def test_what_cannot_be_decoded_late(content, reason):
+    with pytest.raises(UndecodableImage, match=reason):
+        LateImage(content)
+
+
+def test_a_late_image_that_is_damaged_or_lies_about_its_size():
+    content = encode(smooth())
+    frame = content.index(b'\xff\xc0')
+    damaged = content[: frame + 4] + b'\x01' + content[frame + 5 :]
+    with pytest.raises(UndecodableImage, match='some.jpg: '):
+        np.asarray(LateImage(damaged, 'some.jpg'))
+    late = LateImage(content, 'some.jpg')
+    late.shape = (8, 8, 3)
+    with pytest.raises(UndecodableImage, match=r'\(8, 8\).*\(96, 64\)'):
+        np.asarray(late)

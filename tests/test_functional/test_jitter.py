@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from native_paths import path  # noqa: F401
 from scipy import stats
 
 from mmcp.functional.jitter import (

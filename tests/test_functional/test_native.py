@@ -9,6 +9,7 @@ from mask_samples import random_bitmap
 from native_paths import needs_compiled
 
 from mmcp.functional import native
+from mmcp.functional.jitter import JitterParams, jitter_boxes
 from mmcp.functional.paste import cut_patches
 from mmcp.functional.patches import Patch, patch_from_polygons
 from mmcp.functional.polygons import (
@@ -138,6 +139,27 @@ def test_cutting(seed, mirrored):
     assert got.area_before.tolist() == expected.area_before.tolist()
     for one, other in zip(got.patches, expected.patches, strict=True):
         check_equal_patches(one, other)
+
+
+side = st.one_of(st.floats(-40, 90, width=32), st.integers(-9, 70))
+
+
+@given(
+    st.lists(st.tuples(side, side, side, side), max_size=5),
+    st.floats(0.1, 3),
+    st.integers(0, 40),
+    st.booleans(),
+)
+@example([(np.nan, 0, np.inf, 3)], 1.5, 2, True)
+def test_moving_boxes(rows, ratio, offset, flip):
+    boxes = np.array(rows, np.float32).reshape(-1, 4)
+    before = boxes.copy()
+    params = JitterParams((50, 60), (40, 70), ratio, (offset, offset), flip)
+    got, expected = both(jitter_boxes, boxes, params)
+    np.testing.assert_array_equal(boxes, before)
+    for one, other in zip(got, expected, strict=True):
+        assert one.dtype == other.dtype
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize(

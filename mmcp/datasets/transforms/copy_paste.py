@@ -358,11 +358,6 @@ class CopyPaste(ClassDraws, ShownArguments, BaseTransform):  # type: ignore[misc
         keep, ignored = self._survivors(below, cut, rows, empty)
         boxes = self._move_boxes(below, cut, rows)
         out = dict(destination)
-        sigma = self.blend_sigma if self.blend == 'gaussian' else 0.0
-        image, fresh = destination['img'], None
-        if isinstance(image, JitteredImage):
-            image = fresh = np.asarray(image)
-        out['img'] = paste_image(image, source['img'], patches, sigma, fresh)
         put_boxes(out, boxes[torch.from_numpy(keep)], pasted.boxes)
         out['gt_bboxes_labels'] = np.concatenate(
             [below.labels[keep], pasted.labels]
@@ -372,10 +367,21 @@ class CopyPaste(ClassDraws, ShownArguments, BaseTransform):  # type: ignore[misc
         )
         if destination.get('gt_masks') is not None:
             put_masks(out, join_masks(below, pasted, cut, rows, keep))
+        out['img'] = self._paste_image(destination, source, patches)
         update_seg_map(out, source, patches)
         update_instance_ids(out, keep, len(params.selected))
         update_keypoints(out, source, keep, params.selected, union)
         return out
+
+    def _paste_image(
+        self, destination: Results, source: Results, patches: list[Patch]
+    ) -> NDArray[Any]:
+        """Pastes the pixels, into the destination's own array if it is new."""
+        sigma = self.blend_sigma if self.blend == 'gaussian' else 0.0
+        image, fresh = destination['img'], None
+        if isinstance(image, JitteredImage):
+            image = fresh = np.asarray(image)
+        return paste_image(image, source['img'], patches, sigma, fresh)
 
     def _read(self, results: Results, which: str) -> PasteObjects:
         cover = self.compat is None

@@ -5,7 +5,10 @@ from collections import defaultdict
 from typing import Any
 
 import numpy as np
+import torch
 from mmdet.datasets.transforms import LoadAnnotations as MMDetLoadAnnotations
+from mmdet.structures.bbox import HorizontalBoxes
+from numpy.typing import NDArray
 
 from mmcp.functional.patches import Patch, patch_from_bitmap
 from mmcp.functional.polygons import sound_parts
@@ -86,11 +89,22 @@ class LoadAnnotations(MMDetLoadAnnotations):  # type: ignore[misc]
         self.missing_mask = missing_mask
         self._warned: set[str] = set()
 
+    def _load_bboxes(self, results: Results) -> None:
+        """Loads horizontal boxes by way of numpy, the others as the parent."""
+        if self.box_type != 'hbox':
+            super()._load_bboxes(results)
+            return
+        instances = results.get('instances', [])
+        boxes = np.array([i['bbox'] for i in instances], np.float32)
+        tensor = torch.from_numpy(boxes.reshape(-1, 4))
+        results['gt_bboxes'] = HorizontalBoxes(tensor, clone=False)
+        results['gt_ignore_flags'] = _ignore_flags(instances)
+
     def _load_masks(self, results: Results) -> None:
         """Takes the masks over and ignores objects whose mask is broken."""
         height, width = results['ori_shape']
         instances = results.get('instances', [])
-        ignored = np.array([i['ignore_flag'] for i in instances], bool)
+        ignored = _ignore_flags(instances)
         items: list[Any] = []
         problems: dict[str, list[int]] = defaultdict(list)
         for row, instance in enumerate(instances):
@@ -156,3 +170,7 @@ class LoadAnnotations(MMDetLoadAnnotations):  # type: ignore[misc]
         """Shows MMDetection's arguments and ours."""
         ours = f', missing_mask={self.missing_mask!r})'
         return f'{super().__repr__()[:-1]}{ours}'
+
+
+def _ignore_flags(instances: list[dict[str, Any]]) -> NDArray[np.bool_]:
+    return np.array([i['ignore_flag'] for i in instances], bool)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from mmcp.functional.jittered_image import MAX_EXCESS
 from mmcp.registry import TRANSFORMS
 from mmcp.structures import CroppedBitmapMasks
+from mmcp.structures.packed_sample import PackedImage, PackedSample
 
 __all__ = ['PackDetInputs']
 
@@ -52,10 +53,25 @@ class PackDetInputs(MMDetPackDetInputs):  # type: ignore[misc]
         masks = annotations.get('gt_masks')
         if isinstance(masks, CroppedBitmapMasks):
             annotations['gt_masks'] = masks.rasterised()
-        packed: dict[str, Any] = super().transform(annotations)
+        packed = {}
         if 'img' in results:
-            packed = {'inputs': _as_inputs(results['img']), **packed}
+            packed['inputs'] = _as_inputs(results['img'])
+        packed['data_samples'] = self._pack_sample(annotations)
         return packed
+
+    def _pack_sample(self, annotations: dict[str, Any]) -> PackedSample:
+        flags = annotations.get('gt_ignore_flags')
+        none_ignored = flags is not None and not np.any(flags)
+        if none_ignored:
+            # Without flags the parent selects nothing, row by row.
+            del annotations['gt_ignore_flags']
+        sample = PackedSample()
+        packed = super().transform(annotations)['data_samples']
+        sample.__dict__.update(vars(packed))
+        if none_ignored:
+            for name, value in sample.gt_instances.items():
+                sample.ignored_instances[name] = value[:0]
+        return sample
 
 
 def _as_inputs(image: NDArray[Any]) -> torch.Tensor:
@@ -69,4 +85,4 @@ def _as_inputs(image: NDArray[Any]) -> torch.Tensor:
     if not image.flags.writeable:
         # A tensor can be written to, a cached image must not be.
         image = image.copy()
-    return torch.from_numpy(image).permute(2, 0, 1)
+    return PackedImage.of(torch.from_numpy(image).permute(2, 0, 1))

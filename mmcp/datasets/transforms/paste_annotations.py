@@ -293,7 +293,8 @@ def put_boxes(out: Results, kept: BaseBoxes, pasted: BaseBoxes) -> None:
         both = [kept.numpy(), pasted.numpy()]
         out['gt_bboxes'] = np.concatenate(both).astype(dtype)
     else:
-        pasted = pasted.convert_to(type(kept))
+        if type(pasted) is not type(kept):
+            pasted = pasted.convert_to(type(kept))
         out['gt_bboxes'] = kept.cat([kept, pasted])
 
 

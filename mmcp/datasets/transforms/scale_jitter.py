@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from mmcp.datasets.transforms.postponed_images import are_images_postponed
 from mmcp.datasets.transforms.randomness import rng_of
 from mmcp.datasets.transforms.shown_arguments import ShownArguments
+from mmcp.functional.decoding import LateImage
 from mmcp.functional.jitter import (
     JitteredBoxes,
     JitterParams,
@@ -198,7 +199,7 @@ class ScaleJitter(ShownArguments, BaseTransform):  # type: ignore[misc]
         return out
 
     def _move_image(
-        self, image: NDArray[Any], params: JitterParams
+        self, image: NDArray[Any] | LateImage, params: JitterParams
     ) -> NDArray[Any] | JitteredImage:
         value = self.pad_val['img']
         channels = image.shape[2] if image.ndim == 3 else 1
@@ -209,24 +210,25 @@ class ScaleJitter(ShownArguments, BaseTransform):  # type: ignore[misc]
             )
         if are_images_postponed():
             return JitteredImage(image, params, value)
-        return jitter_image(image, params, value)
+        return jitter_image(np.asarray(image), params, value)
 
     def _move_objects(self, out: Results, params: JitterParams) -> None:
         """Moves boxes and masks and takes out the objects that are gone."""
         boxes, moved = _move_boxes(out['gt_bboxes'], params)
         keep = np.flatnonzero(moved.inside)
-        if out.get('gt_masks') is None:
-            boxes = boxes[keep]
-        else:
+        if out.get('gt_masks') is not None:
             before = out['gt_masks'][keep]
             masks = _move_masks(before, params)
             seen = _visible(masks, moved.cut[keep], params)
             if out.get('gt_ignore_flags') is not None:
                 ignored = np.asarray(out['gt_ignore_flags'], bool)[keep]
                 seen |= _maskless(before, ignored & ~seen)
-            keep, masks = keep[seen], masks[seen]
-            boxes = self._recompute(boxes[keep], masks, moved.cut[keep])
+            if not seen.all():
+                keep, masks = keep[seen], masks[seen]
             out['gt_masks'] = masks
+        boxes = boxes[torch.from_numpy(keep)]
+        if out.get('gt_masks') is not None:
+            boxes = self._recompute(boxes, masks, moved.cut[keep])
         as_array = isinstance(out['gt_bboxes'], np.ndarray)
         out['gt_bboxes'] = boxes.numpy() if as_array else boxes
         for key in _ROW_KEYS:
@@ -241,6 +243,8 @@ class ScaleJitter(ShownArguments, BaseTransform):  # type: ignore[misc]
             return boxes
         wanted = cut if self.recompute_bbox == 'if_cut' else cut | True
         rows = np.flatnonzero(wanted)
+        if not len(rows):
+            return boxes
         patches = masks.patches(rows)
         rows = rows[[patch.bitmap.size > 0 for patch in patches]]
         if not len(rows):
@@ -330,7 +334,8 @@ def _move_boxes(
         boxes = HorizontalBoxes(boxes.astype(np.float32))
     moved = jitter_boxes(boxes.convert_to('hbox').numpy(), params)
     if isinstance(boxes, HorizontalBoxes):
-        return HorizontalBoxes(torch.from_numpy(moved.boxes)), moved
+        tensor = torch.from_numpy(moved.boxes)
+        return HorizontalBoxes(tensor, clone=False), moved
     y, x = params.offset
     other = boxes.clone()
     other.rescale_(params.scale_factor)
@@ -384,6 +389,8 @@ def _maskless(
     masks: CroppedBitmapMasks, candidates: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
     """Which of the candidates have no pixel at all."""
+    if not candidates.any():
+        return candidates
     rows = np.flatnonzero(candidates)
     flags = np.zeros(len(candidates), bool)
     flags[rows] = [not patch.bitmap.size for patch in masks.patches(rows)]
