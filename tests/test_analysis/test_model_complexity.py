@@ -1,6 +1,7 @@
 """Multiply-adds and parameters of the paper's models."""
 
 import json
+from functools import cache
 
 import pytest
 from mmengine.config import Config
@@ -33,6 +34,11 @@ ROWS = {row.title: row for row in paper_rows()}
 COCO = ROOT / 'configs' / 'copy_paste'
 
 
+@cache
+def result_of(title):
+    return as_json(ROWS[title], count(ROWS[title]))
+
+
 def test_the_rows_are_the_papers():
     assert {title: row.flops for title, row in ROWS.items()} == FLOPS
     assert ROWS['Cascade Eff-B7 NAS-FPN (1280)'].parameters == 185
@@ -41,9 +47,7 @@ def test_the_rows_are_the_papers():
 
 @pytest.mark.parametrize('title', FLOPS)
 def test_multiply_adds_and_parameters_are_the_papers(title):
-    row = ROWS[title]
-
-    found = as_json(row, count(row))
+    found = result_of(title)
 
     # Counted as in the paper, the deviation is below half a percent.
     assert abs(found['multiply_adds_deviation']) < 0.5
@@ -51,6 +55,13 @@ def test_multiply_adds_and_parameters_are_the_papers(title):
     limit = 0.5 if 'Eff-B7' in title else 4
     assert abs(found['parameters_deviation']) < limit
     assert found['size'] == int(title[-5:-1].lstrip('('))
+
+
+def test_the_table_of_the_readme_is_the_tools():
+    table = as_table([result_of(title) for title in FLOPS])
+
+    # After a change of a model: python tools/analysis/model_complexity.py
+    assert f'```\n{table}\n```' in (COCO / 'README.md').read_text()
 
 
 @pytest.mark.parametrize(
