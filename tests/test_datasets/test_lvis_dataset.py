@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from mmdet.datasets import CocoDataset
-from mmengine.registry import DATASETS
+from mmengine.registry import DATASETS, DefaultScope
 
 from mmcp.datasets import CopyPasteDataset, LVISDataset
 from mmcp.datasets.samplers import RepeatFactorSampler
@@ -211,18 +211,19 @@ def test_repeat_factors_and_copies_for_workers(tmp_path):
 
 def test_real_images_with_copy_paste(shared_data):
     pipeline = [
-        dict(type='mmdet.LoadImageFromFile'),
+        dict(type='LoadImageFromFile'),
         dict(type='mmcp.LoadAnnotations', with_bbox=True, with_mask=True),
         dict(type='mmcp.ScaleJitter', size=256, ratio_range=(0.1, 2.0)),
     ]
-    dataset = DATASETS.build(
-        dict(
-            type='mmcp.LVISDataset',
-            data_root=str(shared_data / 'lvis_tiny'),
-            ann_file='lvis_v0.5_val_tiny.json',
-            pipeline=pipeline,
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        dataset = DATASETS.build(
+            dict(
+                type='mmcp.LVISDataset',
+                data_root=str(shared_data / 'lvis_tiny'),
+                ann_file='lvis_v0.5_val_tiny.json',
+                pipeline=pipeline,
+            )
         )
-    )
     assert len(dataset.metainfo['classes']) == 1230
     objects = sum(len(dataset.get_cat_ids(i)) for i in range(len(dataset)))
     assert (len(dataset), objects) == (9, 77)
