@@ -21,7 +21,9 @@ from numpy.typing import NDArray
 
 from mmcp.datasets.class_weights import Class, ClassWeights, Weights
 from mmcp.datasets.sample_index import at, seeded
+from mmcp.datasets.transforms.copy_paste import CopyPaste
 from mmcp.datasets.transforms.late_loading import load_late
+from mmcp.datasets.transforms.pack_det_inputs import PackDetInputs
 from mmcp.datasets.transforms.postponed_images import postponed_images
 from mmcp.datasets.transforms.scale_jitter import ScaleJitter
 from mmcp.functional.jittered_image import MAX_EXCESS, JitteredImage
@@ -131,18 +133,23 @@ class CopyPasteDataset:
         self.source_pipeline = Compose(source_pipeline)
         self.prob = prob
         transforms = self.source_pipeline.transforms
+        # A class derived from ours may look at the images.
+        looks = type(self.copy_paste) is not CopyPaste
         self._cache = _SourceCache(
             self.source,
             cache,
             cache_reuse,
             copies=not all(type(t) is ScaleJitter for t in transforms),
-            postponed=not transforms and _ends_in_jitter(self.source),
+            postponed=not (looks or transforms)
+            and _ends_in_jitter(self.source),
         )
-        self._postponed = _ends_in_jitter(self.dataset)
+        self._postponed = not looks and _ends_in_jitter(self.dataset)
         for leaf in (*_leaves(self.dataset), *_leaves(self.source)):
             if _ends_in_jitter(leaf):
                 load_late(leaf.pipeline.transforms)
-        self._source_postponed = _last_is_jitter(transforms)
+        self._source_postponed = not looks and _last_is_jitter(transforms)
+        kinds = [type(t) for t in self.pipeline.transforms]
+        self._packs = not looks and kinds == [PackDetInputs]
         self._chances = self._weigh_images()
         # Shared memory: persistent workers see the hook change it.
         self._stop = torch.tensor([_NEVER])
@@ -222,7 +229,9 @@ class CopyPasteDataset:
             for _ in range(_MAX_REFETCH):
                 with postponed_images(self._postponed):
                     results = self.dataset[index]
-                results = _with_pixels(self._paste(results, index))
+                results = self._paste(results, index)
+                if not self._packs:
+                    results = _with_pixels(results)
                 sample = None if results is None else self.pipeline(results)
                 if sample is not None:
                     return sample
@@ -243,7 +252,8 @@ class CopyPasteDataset:
         if source is None:
             return results
         results = dict(results, mix_results=[source])
-        pasted: Results = self.copy_paste(results)
+        with postponed_images(self._packs):
+            pasted: Results = self.copy_paste(results)
         return pasted
 
     def _draw_source(self) -> int:

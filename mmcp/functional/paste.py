@@ -20,6 +20,7 @@ from mmcp.functional.patches import Patch, boxes_of, patch_at, tighten
 __all__ = [
     'Cut',
     'DropPolicy',
+    'PastedImage',
     'covered',
     'cut_patches',
     'draw_count',
@@ -90,9 +91,10 @@ def union_of(patches: Sequence[Patch]) -> Patch:
     filled = [patch for patch in patches if patch.bitmap.size]
     if not filled:
         return Patch(0, 0, np.zeros((0, 0), np.uint8))
-    extents = np.array([patch.extent for patch in filled])
-    x0, y0 = extents[:, :2].min(0).tolist()
-    x1, y1 = extents[:, 2:].max(0).tolist()
+    lefts, tops, rights, bottoms = zip(
+        *(patch.extent for patch in filled), strict=True
+    )
+    x0, y0, x1, y1 = min(lefts), min(tops), max(rights), max(bottoms)
     union = np.zeros((y1 - y0, x1 - x0), np.uint8)
     for patch in filled:
         left, top, right, bottom = patch.extent
@@ -154,6 +156,42 @@ def paste_image(
         x0, y0, x1, y1 = patch.extent
         _copy_where(source[y0:y1, x0:x1], patch.bitmap, out[y0:y1, x0:x1])
     return out
+
+
+class PastedImage:
+    """What :func:`paste_image` gives, made when it is looked at.
+
+    ``np.asarray`` makes the pixels, anew at every call. A destination that is
+    a jittered image becomes pixels then, too.
+
+    Args:
+        destination: Image of shape (H, W) or (H, W, C).
+        source: Image to copy from, as in :func:`paste_image`.
+        patches: Masks of the objects to paste.
+        blend_sigma: As in :func:`paste_image`. Defaults to 0.0.
+    """
+
+    def __init__(
+        self,
+        destination: NDArray[Any] | JitteredImage,
+        source: NDArray[Any] | JitteredImage,
+        patches: Sequence[Patch],
+        blend_sigma: float = 0.0,
+    ) -> None:
+        self.shape = destination.shape
+        self._destination = destination
+        self._rest = source, patches, blend_sigma
+
+    def __array__(
+        self, dtype: Any = None, copy: bool | None = None
+    ) -> NDArray[Any]:
+        """The pixels, a new array at every call."""
+        if isinstance(self._destination, JitteredImage):
+            fresh = np.asarray(self._destination)
+            out = paste_image(fresh, *self._rest, out=fresh)
+        else:
+            out = paste_image(self._destination, *self._rest)
+        return out if dtype is None else out.astype(dtype, copy=False)
 
 
 def _check_images(

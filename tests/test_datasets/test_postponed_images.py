@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from mmdet.datasets import BaseDetDataset
 from mmengine.dataset import (
     ClassBalancedDataset,
@@ -13,7 +14,7 @@ from paste_samples import random_sample
 
 from mmcp.datasets import CopyPasteDataset, copy_paste_dataset
 from mmcp.datasets.sample_index import SampleIndex
-from mmcp.datasets.transforms import ScaleJitter
+from mmcp.datasets.transforms import CopyPaste, PackDetInputs, ScaleJitter
 from mmcp.functional.jittered_image import JitteredImage
 from mmcp.structures import CroppedBitmapMasks
 
@@ -113,6 +114,52 @@ def test_samples_are_the_same(monkeypatch, windows, kind, blend):
     now = samples_of(CopyPasteDataset(wrapped(kind), **arguments))
     assert not windows
     check_alike(late, now)
+
+
+@pytest.mark.parametrize('prob', [0.0, 1.0])
+@pytest.mark.parametrize('blend', ['none', 'gaussian'])
+def test_what_is_packed_at_last_is_the_same(blend, prob):
+    def build(**pipeline):
+        dataset = CopyPasteDataset(
+            folder(), copy_paste=dict(blend=blend), prob=prob, **pipeline
+        )
+        return dataset, samples_of(dataset, 8)
+
+    late, packed = build()
+    assert late._packs
+    at_once, expected = build(pipeline=[look, PackDetInputs()])
+    assert not at_once._packs
+    for one, other in zip(packed, expected, strict=True):
+        assert torch.equal(one['inputs'], other['inputs'])
+        meta = one['data_samples'].metainfo
+        assert meta == other['data_samples'].metainfo
+        mine = one['data_samples'].gt_instances
+        theirs = other['data_samples'].gt_instances
+        assert torch.equal(mine.bboxes.tensor, theirs.bboxes.tensor)
+        assert torch.equal(mine.labels, theirs.labels)
+        np.testing.assert_array_equal(
+            mine.masks.to_ndarray(), theirs.masks.to_ndarray()
+        )
+
+
+class CuriousPaste(CopyPaste):
+    """Looks at what it made."""
+
+    def transform(self, results):
+        return look(super().transform(results))
+
+
+class CuriousPack(PackDetInputs):
+    """Looks at what it packs."""
+
+    def transform(self, results):
+        return super().transform(look(results))
+
+
+def test_a_class_of_the_users_own_gets_an_array():
+    samples_of(CopyPasteDataset(folder(), pipeline=[CuriousPack()]))
+    dataset = CopyPasteDataset(folder(), copy_paste=dict(type=CuriousPaste))
+    samples_of(dataset)
 
 
 def test_a_jitter_after_the_cache_is_late_too(monkeypatch, windows):

@@ -7,8 +7,11 @@ from hypothesis.extra import numpy as hnp
 from native_paths import path  # noqa: F401
 from scipy.stats import chisquare
 
+from mmcp.functional.jitter import JitterParams
+from mmcp.functional.jittered_image import JitteredImage
 from mmcp.functional.paste import (
     DropPolicy,
+    PastedImage,
     covered,
     cut_patches,
     draw_count,
@@ -259,3 +262,23 @@ def test_draw_selection_follows_the_weights():
     assert chisquare([counts[0], counts[2]], [1000, 3000]).pvalue > 1e-4
     assert draw_selection(rng, weights, 2) == (0, 2)
     assert draw_selection(rng, np.zeros(3), 0) == ()
+
+
+@pytest.mark.parametrize('sigma', [0.0, 1.5])
+@pytest.mark.parametrize('jittered', [False, True])
+def test_a_pasted_image_is_what_pasting_gives(sigma, jittered):
+    rng = np.random.default_rng(0)
+    below, above = rng.integers(0, 256, (2, 20, 24, 3), dtype=np.uint8)
+    patches = [square(2, 3, 6), square(10, 9, 8)]
+    destination = below
+    if jittered:
+        params = JitterParams((20, 24), (20, 24), 1.2, (1, 2), True)
+        destination = JitteredImage(below, params)
+    late = PastedImage(destination, above, patches, sigma)
+    assert late.shape == (20, 24, 3)
+    expected = paste_image(np.asarray(destination), above, patches, sigma)
+    before = below.copy()
+    for _ in range(2):
+        np.testing.assert_array_equal(np.asarray(late), expected)
+    np.testing.assert_array_equal(below, before)
+    assert np.asarray(late, np.float32).dtype == np.float32

@@ -35,17 +35,17 @@ from mmcp.datasets.transforms.paste_annotations import (
     update_seg_map,
     xyxy,
 )
+from mmcp.datasets.transforms.postponed_images import are_images_postponed
 from mmcp.datasets.transforms.randomness import rng_of
 from mmcp.datasets.transforms.shown_arguments import ShownArguments
-from mmcp.functional.jittered_image import JitteredImage
 from mmcp.functional.paste import (
     Cut,
     DropPolicy,
+    PastedImage,
     cut_patches,
     draw_count,
     draw_selection,
     meeting,
-    paste_image,
     union_of,
     update_boxes,
 )
@@ -367,21 +367,13 @@ class CopyPaste(ClassDraws, ShownArguments, BaseTransform):  # type: ignore[misc
         )
         if destination.get('gt_masks') is not None:
             put_masks(out, join_masks(below, pasted, cut, rows, keep))
-        out['img'] = self._paste_image(destination, source, patches)
+        sigma = self.blend_sigma if self.blend == 'gaussian' else 0.0
+        image = PastedImage(destination['img'], source['img'], patches, sigma)
+        out['img'] = image if are_images_postponed() else np.asarray(image)
         update_seg_map(out, source, patches)
         update_instance_ids(out, keep, len(params.selected))
         update_keypoints(out, source, keep, params.selected, union)
         return out
-
-    def _paste_image(
-        self, destination: Results, source: Results, patches: list[Patch]
-    ) -> NDArray[Any]:
-        """Pastes the pixels, into the destination's own array if it is new."""
-        sigma = self.blend_sigma if self.blend == 'gaussian' else 0.0
-        image, fresh = destination['img'], None
-        if isinstance(image, JitteredImage):
-            image = fresh = np.asarray(image)
-        return paste_image(image, source['img'], patches, sigma, fresh)
 
     def _read(self, results: Results, which: str) -> PasteObjects:
         cover = self.compat is None

@@ -1,6 +1,5 @@
 """Reading an image file without decoding it yet."""
 
-from pathlib import Path
 from typing import Any
 
 from mmcv.transforms import LoadImageFromFile
@@ -56,7 +55,8 @@ class LateLoading(LoadImageFromFile):  # type: ignore[misc]
     def _content(self, path: str) -> bytes:
         if self.backend_args is None and '://' not in path:
             # What the stock transform does with such a path, in fewer steps.
-            return Path(path).read_bytes()
+            with open(path, 'rb') as file:
+                return file.read()
         content: bytes = fileio.get(path, backend_args=self.backend_args)
         return content
 

@@ -28,7 +28,8 @@ class PackDetInputs(MMDetPackDetInputs):  # type: ignore[misc]
     left to the training process.
 
     Required Keys:
-        - img (H, W) or (H, W, C) (optional)
+        - img (H, W) or (H, W, C), or what ``np.asarray`` makes it of
+          (optional)
         - gt_bboxes, gt_bboxes_labels, gt_masks, gt_ignore_flags, gt_seg_map,
           proposals (optional)
 
@@ -53,11 +54,13 @@ class PackDetInputs(MMDetPackDetInputs):  # type: ignore[misc]
         masks = annotations.get('gt_masks')
         if isinstance(masks, CroppedBitmapMasks):
             annotations['gt_masks'] = masks.rasterised()
-        packed = {}
-        if 'img' in results:
-            packed['inputs'] = _as_inputs(results['img'])
-        packed['data_samples'] = self._pack_sample(annotations)
-        return packed
+        sample = self._pack_sample(annotations)
+        if 'img' not in results:
+            return {'data_samples': sample}
+        # An image that is made only here is made after all else: its pixels
+        # drive everything out of the processor's caches.
+        image = np.asarray(results['img'])
+        return {'inputs': _as_inputs(image), 'data_samples': sample}
 
     def _pack_sample(self, annotations: dict[str, Any]) -> PackedSample:
         flags = annotations.get('gt_ignore_flags')

@@ -1,4 +1,4 @@
-"""Whether a jittered image may be made later, where only parts are needed."""
+"""Whether an image may be made later, where and if it is needed."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,9 +11,11 @@ _postponed: ContextVar[bool] = ContextVar('postponed', default=False)
 
 @contextmanager
 def postponed_images(postponed: bool = True) -> Iterator[None]:
-    """Lets ``ScaleJitter`` leave a ``JitteredImage`` in place of an array.
+    """Lets transforms leave in place of an array what makes it when needed.
 
-    For a caller that knows that the jitter is the last step of a pipeline.
+    ``ScaleJitter`` leaves a ``JitteredImage``, ``CopyPaste`` a
+    ``PastedImage``. For a caller that knows that they are the last step of a
+    pipeline.
 
     Args:
         postponed: Whether it may. Defaults to True.
@@ -29,5 +31,5 @@ def postponed_images(postponed: bool = True) -> Iterator[None]:
 
 
 def are_images_postponed() -> bool:
-    """Whether a caller waits for a ``JitteredImage``."""
+    """Whether a caller waits for an image that is not made yet."""
     return _postponed.get()
