@@ -29,6 +29,7 @@ model = dict(
         in_channels=[256, 512, 1024, 2048],
         out_channels=256,
         num_outs=5,
+        add_extra_convs='on_output',
         norm_cfg=dict(type='SyncBN', requires_grad=True),
     ),
     decode_head=dict(
