@@ -1,12 +1,14 @@
 """The second training stage on LVIS: the last classification layer alone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmdet.models.detectors import TwoStageDetector
 from mmdet.structures import SampleList
 from torch import Tensor
 
+from mmcp.checkpoints.comparison import compare
+from mmcp.checkpoints.strict import MismatchError
 from mmcp.models.trained_parameters import PartlyTrained
 from mmcp.registry import MODELS
 
@@ -22,7 +24,8 @@ class ClassifierFineTuner(PartlyTrained, TwoStageDetector):  # type: ignore[misc
     are trained), and :class:`mmcp.ClassifierRoIHead` or
     :class:`mmcp.ClassifierCascadeRoIHead` in that of the RoI head, and start
     from the first stage's checkpoint, whose names it keeps; the first stage's
-    config can test what it saves.
+    config can test what it saves. A checkpoint without all that stays frozen
+    is refused, where mmengine would only warn and leave it random.
 
     Everything else is frozen and in evaluation mode, see
     :class:`PartlyTrained`. The RPN proposes, but has no losses.
@@ -48,6 +51,37 @@ class ClassifierFineTuner(PartlyTrained, TwoStageDetector):  # type: ignore[misc
     ) -> None:
         super().__init__(*args, **kwargs)
         self.train_only(trained)
+
+    def _load_from_state_dict(
+        self, state_dict: Mapping[str, Tensor], prefix: str, *args: Any
+    ) -> None:
+        """Refuses weights that would leave frozen ones random.
+
+        Both torch's and mmengine's loading come here first, whether they are
+        strict or not.
+        """
+        frozen = {
+            name: value
+            for name, value in self.state_dict(prefix=prefix).items()
+            if name.removeprefix(prefix) not in self.trained_names
+        }
+        held = {
+            name: state_dict[name] for name in frozen if name in state_dict
+        }
+        comparison = compare('detector', frozen, held)
+        if not comparison.fits:
+            raise MismatchError(
+                '\n  '.join(
+                    [
+                        'The checkpoint does not hold all that '
+                        f'{type(self).__name__} keeps as it is; start from '
+                        'the first stage of the same model and classes '
+                        '(load_from):',
+                        *comparison.problems(),
+                    ]
+                )
+            )
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def loss(
         self, batch_inputs: Tensor, batch_data_samples: SampleList

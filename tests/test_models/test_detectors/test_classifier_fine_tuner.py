@@ -5,9 +5,12 @@ import torch
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
 from mmengine.registry import MODELS
+from mmengine.runner import load_state_dict
 from tiny_detectors import config_of, make_batch
 from torch import distributed, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+
+from mmcp.checkpoints import MismatchError
 
 ROI_HEADS = {
     'mask': 'mmcp.ClassifierRoIHead',
@@ -163,6 +166,50 @@ def test_checkpoints_of_both_stages_have_the_same_names(name):
         scores = [x.pred_instances.scores for x in one]
         assert len(scores[0])
         torch.testing.assert_close(*scores)
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (
+            lambda key, value: {f'student.{key}': value},
+            r'missing in the file: backbone\.conv1\.weight',
+        ),
+        (
+            lambda key, value: {} if 'fc_reg.bias' in key else {key: value},
+            'detector: 1 missing in the file: roi_head.bbox_head.fc_reg.bias',
+        ),
+        (
+            lambda key, value: {key: value[:2] if 'logits' in key else value},
+            r'conv_logits.weight \(\(2, 8, 1, 1\) in the file, \(3, 8, 1, 1\)',
+        ),
+    ],
+)
+def test_a_start_that_leaves_frozen_layers_random_is_refused(change, message):
+    """mmengine's loading warns of what does not fit, and trains."""
+    held = {}
+    for key, value in build(stage_one('mask')).state_dict().items():
+        held.update(change(key, value))
+    model = build(stage_two('mask'))
+    before = copy.deepcopy(model.state_dict())
+    with pytest.raises(MismatchError, match=message):
+        load_state_dict(model, held)
+    after = model.state_dict()
+    assert all(torch.equal(after[key], before[key]) for key in before)
+
+
+def test_what_is_trained_may_start_anew():
+    first = build(stage_one('mask')).state_dict()
+    held = {
+        key: value
+        for key, value in first.items()
+        if key not in TRAINED['mask'] and 'num_batches' not in key
+    }
+    # As part of another module, too.
+    model = nn.ModuleDict(dict(inner=build(stage_two('mask'))))
+    load_state_dict(model, {f'inner.{key}': held[key] for key in held})
+    after = model['inner'].state_dict()
+    assert all(torch.equal(after[key], held[key]) for key in held)
 
 
 def test_everything_frozen_is_in_evaluation_mode():
