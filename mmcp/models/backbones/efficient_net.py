@@ -70,7 +70,7 @@ class EfficientNet(MMDetEfficientNet):  # type: ignore[misc]
         """
         fresh = not self.is_init
         super().init_weights()
-        if fresh and _starts_with(self.init_cfg, 'Kaiming'):
+        if fresh and _is_kaiming(self.init_cfg):
             _scale_depthwise(self.modules())
 
     def train(self, mode: bool = True) -> 'EfficientNet':
@@ -105,10 +105,13 @@ class _RatesOnCPU(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def _starts_with(init_cfg: Any, kind: str) -> bool:
-    """Whether the first initialisation is of a type."""
-    first = init_cfg[0] if isinstance(init_cfg, list) else init_cfg
-    return isinstance(first, Mapping) and first['type'] == kind
+def _is_kaiming(init_cfg: Any) -> bool:
+    """Whether weights are drawn by ``Kaiming`` and none are read after it."""
+    items = init_cfg if isinstance(init_cfg, list) else [init_cfg]
+    first = items[0] if items else None
+    if not isinstance(first, Mapping) or first['type'] != 'Kaiming':
+        return False
+    return not any('checkpoint' in item for item in items)
 
 
 @torch.no_grad()

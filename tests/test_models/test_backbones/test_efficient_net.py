@@ -97,13 +97,15 @@ def test_weights_are_scaled_once():
         assert torch.equal(module.weight, weight)
 
 
-def test_weights_from_a_file_are_not_scaled(tmp_path):
+@pytest.mark.parametrize('kind', ['Pretrained', 'mmcp.Pretrained'])
+@pytest.mark.parametrize('first', [[], [dict(type='Kaiming', layer='Conv2d')]])
+def test_weights_from_a_file_are_not_scaled(tmp_path, kind, first):
     source = make()
     path = tmp_path / 'weights.pth'
     torch.save(source.state_dict(), path)
     torch.manual_seed(1)
     model = EfficientNet(
-        init_cfg=dict(type='Pretrained', checkpoint=str(path))
+        init_cfg=[*first, dict(type=kind, checkpoint=str(path))]
     )
 
     model.init_weights()
