@@ -41,6 +41,7 @@ from copy_paste_speed.scenes import SceneMaker
 from copy_paste_speed.targets import targets_of
 
 import mmcp
+from mmcp.functional import native
 
 ROOT = Path(__file__).resolve().parents[1]
 STEM = 'copy_paste_speed'
@@ -144,7 +145,7 @@ def _setting(args: argparse.Namespace, images: Images) -> dict[str, Any]:
         'cores': os.cpu_count(),
         'load': os.getloadavg()[0],
         'versions': {
-            'mmcp': mmcp.__version__,
+            'mmcp': _mmcp_version(),
             'mmdet': _mmdet_version(),
             'torch': torch.__version__,
             'opencv': cv2.__version__,
@@ -152,6 +153,11 @@ def _setting(args: argparse.Namespace, images: Images) -> dict[str, Any]:
             'Python': platform.python_version(),
         },
     }
+
+
+def _mmcp_version() -> str:
+    how = 'with' if native.compiled is not None else 'without'
+    return f'{mmcp.__version__} {how} its compiled part'
 
 
 def _mmdet_version() -> str:

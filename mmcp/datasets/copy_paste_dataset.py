@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from mmcp.datasets.class_weights import Class, ClassWeights, Weights
 from mmcp.datasets.sample_index import at, seeded
 from mmcp.datasets.transforms.copy_paste import CopyPaste
+from mmcp.datasets.transforms.det_mix_up import DetMixUp
 from mmcp.datasets.transforms.late_loading import load_late
 from mmcp.datasets.transforms.pack_det_inputs import PackDetInputs
 from mmcp.datasets.transforms.postponed_images import postponed_images
@@ -133,8 +134,8 @@ class CopyPasteDataset:
         self.source_pipeline = Compose(source_pipeline)
         self.prob = prob
         transforms = self.source_pipeline.transforms
-        # A class derived from ours may look at the images.
-        looks = type(self.copy_paste) is not CopyPaste
+        # A class of somebody else's may look at the images.
+        looks = type(self.copy_paste) not in (CopyPaste, DetMixUp)
         self._cache = _SourceCache(
             self.source,
             cache,

@@ -142,6 +142,21 @@ def test_what_is_packed_at_last_is_the_same(blend, prob):
         )
 
 
+def test_mixing_takes_images_that_are_made_late(monkeypatch):
+    def build():
+        mix = dict(type='mmcp.DetMixUp', prob=0.5)
+        return CopyPasteDataset(folder(), copy_paste=mix)
+
+    late = build()
+    assert late._postponed
+    got = samples_of(late)
+    at_once(monkeypatch)
+    now = build()
+    assert not now._postponed
+    for one, other in zip(got, samples_of(now), strict=True):
+        assert torch.equal(one['inputs'], other['inputs'])
+
+
 class CuriousPaste(CopyPaste):
     """Looks at what it made."""
 
