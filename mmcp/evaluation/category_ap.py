@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 
+from mmcp.evaluation.lvis_annotations import LVISAnnotations
+from mmcp.evaluation.lvis_evaluation import evaluate_results
+
 __all__ = ['KINDS', 'CategoryAP', 'category_ap', 'mean_over_runs', 'read_ap']
 
 KINDS = ('bbox', 'segm')
@@ -24,21 +27,26 @@ def category_ap(
     kind: str,
     max_dets: int = 100,
 ) -> dict[str, float | None]:
-    """Computes COCO's AP, the mean over IoU 0.50:0.95, by category.
+    """Computes AP, the mean over IoU 0.50:0.95, by category.
+
+    As COCO does, or, if the file says which categories are known to be absent
+    from an image (``neg_category_ids``), as LVIS does: detections of other
+    unannotated categories are then no mistakes.
 
     Args:
-        ann_file: Ground truth, COCO JSON.
+        ann_file: Ground truth, JSON of COCO or LVIS.
         detections: As in COCO's result files.
         kind: ``'bbox'`` or ``'segm'``.
         max_dets: Detections of a category and image that count, best first.
-            Defaults to 100.
+            Of LVIS 300 of an image do, whatever is given. Defaults to 100.
 
     Returns:
         From the name of each category to its AP in [0, 1], None if it has no
         object.
 
     Raises:
-        ValueError: If a detection belongs to no image of the file.
+        ValueError: If a detection belongs to no image of the file, or if a
+            file of LVIS lacks something.
     """
     truth = COCO(os.fspath(ann_file))
     strangers = {row['image_id'] for row in detections} - truth.imgs.keys()
@@ -50,6 +58,10 @@ def category_ap(
     # With a box, masks would be sorted into ranges of area by it.
     unused = 'bbox' if kind == 'segm' else 'segmentation'
     rows = [{k: v for k, v in d.items() if k != unused} for d in detections]
+    if any('neg_category_ids' in image for image in truth.imgs.values()):
+        annotations = LVISAnnotations(truth.dataset, os.fspath(ann_file))
+        known = evaluate_results(annotations, rows, kind).by_category()
+        return {name: known.get(name) for name in annotations.names}
     evaluation = COCOeval_faster(truth, truth.loadRes(rows), kind)
     evaluation.params.maxDets = [max_dets]
     evaluation.params.areaRng = evaluation.params.areaRng[:1]
@@ -84,8 +96,9 @@ def read_ap(
               ``segmentation`` or with both;
             - the start of two of them, as ``CocoMetric(outfile_prefix=)``
               has it: ``{path}.bbox.json``, ``{path}.segm.json`` or both;
-            - the metrics that ``tools/test.py`` leaves, of a ``CocoMetric``
-              with ``classwise=True``, which keeps the last kind only;
+            - the metrics that ``tools/test.py`` leaves, with
+              ``classwise=True``, of a ``CocoMetric``, which keeps the last
+              kind only, or of an ``mmcp.LVISMetric``;
             - ``{"bbox": {name: AP}, "segm": {name: AP}}``.
         ann_file: Ground truth of detections. Defaults to None.
         max_dets: Detections that count. Defaults to 100.
@@ -146,10 +159,10 @@ def _kinds_of(content: Any, file: Path) -> list[str]:
 def _from_metrics(content: dict[str, Any], file: Path) -> CategoryAP:
     if content and content.keys() <= set(KINDS):
         return content
-    # mmdet writes 'coco/person_precision'; the second kind overwrites the
-    # first, and segm is the second.
     classwise = {
-        key.rpartition('/')[2].removesuffix(_CLASSWISE): value
+        key.rpartition('/')[2].removesuffix(_CLASSWISE): (
+            None if np.isnan(value) else value
+        )
         for key, value in content.items()
         if key.endswith(_CLASSWISE)
     }
@@ -159,13 +172,21 @@ def _from_metrics(content: dict[str, Any], file: Path) -> CategoryAP:
             'test_evaluator.classwise=True, or with '
             'test_evaluator.outfile_prefix=PREFIX and give the results'
         )
-    masks = any(key.endswith('segm_mAP') for key in content)
-    return {
-        'segm' if masks else 'bbox': {
-            name: None if np.isnan(value) else value
+    # LVISMetric writes 'lvis/segm_person_precision'.
+    by_kind = {
+        kind: {
+            name.removeprefix(f'{kind}_'): value
             for name, value in classwise.items()
+            if name.startswith(f'{kind}_')
         }
+        for kind in KINDS
     }
+    if sum(map(len, by_kind.values())) == len(classwise):
+        return {kind: found for kind, found in by_kind.items() if found}
+    # mmdet writes 'coco/person_precision'; the second kind overwrites the
+    # first, and segm is the second.
+    masks = any(key.endswith('segm_mAP') for key in content)
+    return {'segm' if masks else 'bbox': classwise}
 
 
 def mean_over_runs(runs: Sequence[CategoryAP]) -> CategoryAP:

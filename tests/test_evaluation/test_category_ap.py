@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 
+import lvis_samples
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,6 +14,8 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from mmcp.evaluation.category_ap import category_ap, mean_over_runs, read_ap
+from mmcp.evaluation.lvis_annotations import LVISAnnotations
+from mmcp.evaluation.lvis_evaluation import evaluate_results
 
 NAMES = ['cat', 'dog', 'bird']
 SIZE = (60, 80)
@@ -118,6 +121,34 @@ def test_it_is_what_pycocotools_computes(folder, seed, kind):
     assert json.dumps(rows) == before
 
 
+def lvis_case(kind):
+    truth = lvis_samples.make_annotations()
+    rows = lvis_samples.make_detections(truth, per_image=40)
+    if kind == 'segm':
+        rows = lvis_samples.with_masks(truth, rows)
+    return truth, rows
+
+
+@pytest.mark.parametrize('kind', ['bbox', 'segm'])
+def test_lvis_is_evaluated_as_lvis_is(tmp_path, kind):
+    truth, rows = lvis_case(kind)
+    path = write(tmp_path / 'lvis.json', truth)
+    summary = evaluate_results(LVISAnnotations(truth), rows, kind)
+
+    found = category_ap(path, rows, kind)
+
+    known = {name: ap for name, ap in found.items() if ap is not None}
+    assert known == summary.by_category()
+    names = [one['name'] for one in truth['categories']]
+    assert [*found] == names
+    assert 0 < len(known) < len(names)
+    for image in truth['images']:
+        del image['neg_category_ids']
+    # COCO's way: what is found of any category counts as a mistake.
+    as_coco = category_ap(write(path, truth), rows, kind)
+    assert sum(as_coco[name] for name in known) < sum(known.values())
+
+
 @pytest.fixture
 def run(tmp_path):
     """Ground truth, and a run that finds every cat and no dog."""
@@ -183,6 +214,16 @@ def test_metrics_of_a_test(tmp_path):
     assert read_ap(path) == dict(bbox={'cat': 0.25, 'bird': None})
     path = write(tmp_path / 'm.json', dict(metrics, **{'coco/segm_mAP': 0.2}))
     assert read_ap(path) == dict(segm={'cat': 0.25, 'bird': None})
+    metrics = {
+        'lvis/bbox_AP': 0.5,
+        'lvis/bbox_cat_precision': 0.25,
+        'lvis/bbox_segm_cat_precision': 0.75,
+        'lvis/segm_cat_precision': 0.5,
+    }
+    found = read_ap(write(tmp_path / 'l.json', metrics))
+    assert found == dict(
+        bbox={'cat': 0.25, 'segm_cat': 0.75}, segm={'cat': 0.5}
+    )
     kept = dict(bbox={'cat': 0.1}, segm={'cat': None})
     assert read_ap(write(tmp_path / 'k.json', kept)) == kept
 

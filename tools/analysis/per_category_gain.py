@@ -10,8 +10,9 @@
         --out gain.png
 
 Each side is one run or several, which are averaged: COCO result files, the
-prefix of .bbox.json and .segm.json, metrics of a CocoMetric with
-classwise=True, or what --save-before and --save-after have kept.
+prefix of .bbox.json and .segm.json, metrics of a CocoMetric or an
+mmcp.LVISMetric with classwise=True, or what --save-before and --save-after
+have kept. With annotations of LVIS, results are evaluated as LVIS does.
 """
 
 import argparse
@@ -47,7 +48,8 @@ def parse_args(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         'ann_file',
         nargs='?',
-        help='COCO annotations of the test images; metrics need none',
+        help='annotations of the test images, of COCO or LVIS; metrics need '
+        'none',
     )
     for side in ('before', 'after'):
         parser.add_argument(
@@ -75,8 +77,8 @@ def parse_args(argv: Sequence[str]) -> argparse.Namespace:
         type=int,
         default=100,
         metavar='N',
-        help='detections of an image and category that count (default: 100; '
-        'LVIS: 300)',
+        help='detections of an image and category that count (default: 100); '
+        'of LVIS 300 of an image do',
     )
     add_traceback_argument(parser)
     return parser.parse_args(argv)
