@@ -46,7 +46,7 @@ class Pretraining:
     Attributes:
         method: ``'cp2'`` or ``'moco'``.
         epochs: Passes through the images.
-        iterations: Training steps.
+        iterations: The last training step that was logged.
         minutes: Time spent in them.
         monitors: From the name of a monitor to its means over the first and
             the last entries of the log.

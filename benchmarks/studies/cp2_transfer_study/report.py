@@ -305,7 +305,7 @@ def _both(
 ) -> Panel:
     lines = {
         _SOURCES[method]: results.curves[method][scalar]
-        for method in PRETRAININGS
+        for method in ('moco', 'cp2')  # colours as in the other chart
         if scalar in results.curves.get(method, {})
     }
     return Panel(title, lines, bottom, levels or {})
@@ -397,8 +397,7 @@ def _write_page(page: Path, made: str) -> None:
 
 def _lengths(results: Results) -> str:
     sentences = [
-        f'{_SOURCES[name]}: {p.epochs} epochs, {p.iterations} steps, '
-        f'{p.minutes:.0f} minutes.'
+        f'{_SOURCES[name]}: {p.epochs} epochs, {p.minutes:.0f} minutes.'
         for name, p in results.pretrainings.items()
     ]
     minutes = [cell.minutes for cell in results.finetunings]
