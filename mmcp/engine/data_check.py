@@ -28,10 +28,10 @@ def check_data(cfg: Config, parts: Sequence[str]) -> None:
     """Refuses unknown types of data sets and missing files.
 
     Of segmentation data sets, every image and label map is looked for, of
-    data in PASCAL VOC's layout every image and annotation; of the others, the
-    annotation file. Files behind an address or a storage backend, and those
-    of data sets that find their files in a way of their own, are left to the
-    data sets.
+    data in PASCAL VOC's layout every image and annotation; of the others, and
+    of losses, the annotation file. Files behind an address or a storage
+    backend, and those of data sets that find their files in a way of their
+    own, are left to the data sets.
 
     Args:
         cfg: The config.
@@ -60,8 +60,12 @@ def check_data(cfg: Config, parts: Sequence[str]) -> None:
                 _require_file(dataset, dataset.get('data_root') or '')
     if missing:
         raise FileNotFoundError(_listed(missing))
-    for part in parts:
-        for _, node in leaves(cfg.get(f'{part}_evaluator'), ''):
+    readers = [f'{part}_evaluator' for part in parts]
+    if 'train' in parts:
+        # A loss may count classes.
+        readers.append('model')
+    for key in readers:
+        for _, node in leaves(cfg.get(key), ''):
             if isinstance(node, Mapping):
                 _require_file(node, '')
 

@@ -303,10 +303,20 @@ def _places_of(path: Path, cfg: Config) -> tuple[Path | None, list[str]]:
                 place
                 for place, value in paths.items()
                 if value == root
-                or ('_evaluator' in place and value.is_relative_to(root))
+                or (_from_here(place) and value.is_relative_to(root))
             ]
     return None, [
         place
         for place, value in paths.items()
         if value.parts and path.parts[-len(value.parts) :] == value.parts
     ]
+
+
+def _from_here(place: str) -> bool:
+    """Whether a key's path is whole, not one below a ``data_root``.
+
+    Those of evaluators are, and of losses that count classes.
+    """
+    return '_evaluator' in place or (
+        place.startswith('model.') and place.endswith('.ann_file')
+    )

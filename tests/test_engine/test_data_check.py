@@ -132,3 +132,16 @@ def test_missing_annotations_of_the_evaluator(tmp_path):
     with pytest.raises(FileNotFoundError) as caught:
         check_data(cfg, ['test'])
     assert caught.value.filename == 'none.json'
+
+
+def test_missing_annotations_that_a_loss_counts(tmp_path):
+    cfg = make(tmp_path)
+    heads = [dict(loss_cls=dict(type='Loss', ann_file=f'{tmp_path}/a.json'))]
+    cfg.model = dict(roi_head=dict(bbox_head=heads))
+    check_data(cfg, PARTS)
+    cfg.model.roi_head.bbox_head[0].loss_cls.ann_file = 'none.json'
+    # Nothing is counted in a test.
+    check_data(cfg, ['test'])
+    with pytest.raises(FileNotFoundError) as caught:
+        check_data(cfg, ['train'])
+    assert caught.value.filename == 'none.json'

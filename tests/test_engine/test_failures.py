@@ -266,6 +266,15 @@ def test_missing_data_root_names_the_keys_that_use_it(cfg, tmp_path):
     )
 
 
+def test_missing_data_root_names_the_key_of_a_loss(cfg):
+    loss = dict(type='Loss', ann_file='data/other/a.json')
+    cfg.model = dict(head=dict(loss_cls=loss), init='data/other/x.pth')
+    assert missing('data/other/a.json', cfg).endswith(
+        'to look elsewhere, with --cfg-options, set model.head.loss_cls.'
+        'ann_file, test_dataloader.dataset.data_root, test_evaluator.ann_file.'
+    )
+
+
 @pytest.mark.parametrize(
     ('path', 'keys'),
     [
