@@ -240,7 +240,8 @@ def _draw_lines(axis: Axes, cells: Group, metric: str) -> None:
         [f'{p} %\n{images[p]} images' for p in places],
     )
     axis.set_xlim(-0.5, len(places) - 0.5)
-    axis.set_ylim(bottom=min(0.0, axis.get_ylim()[0]))
+    low, high = axis.get_ylim()
+    axis.set_ylim(min(0.0, low), 1.05 * high)
     axis.set_ylabel(METRICS[metric])
     axis.grid(axis='y', color='#dddddd')
     axis.spines[['top', 'right']].set_visible(False)

@@ -16,13 +16,16 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import data_efficiency as efficiency
+from coco_ap import coco_ap
 from efficiency_cells import (
     DATA,
     JITTERS,
@@ -65,6 +68,7 @@ class Measurement:
         minutes: Time spent in them.
         machine: On what.
         metrics: AP in percent, as :func:`data_efficiency.measure_ap` gives.
+        class_ap50: Mask AP50 of every category in percent.
     """
 
     role: str
@@ -75,6 +79,7 @@ class Measurement:
     minutes: float
     machine: str
     metrics: dict[str, float]
+    class_ap50: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -304,6 +309,36 @@ def last_checkpoint(folder: Path) -> Path:
     return folder / Path(name).name
 
 
+def class_ap50(folder: Path, truth_file: Path) -> dict[str, float]:
+    """Measures how well each category is found.
+
+    Args:
+        folder: Folder of a training with its predictions.
+        truth_file: Annotations of the validation images, COCO JSON.
+
+    Returns:
+        Mask AP50 in percent by category.
+    """
+    truth = json.loads(truth_file.read_text(encoding='utf-8'))
+    found = json.loads((folder / 'predictions.segm.json').read_text())
+    values = {}
+    for category in truth['categories']:
+        objects, predictions = (
+            [one for one in group if one['category_id'] == category['id']]
+            for group in (truth['annotations'], found)
+        )
+        with tempfile.TemporaryDirectory() as name:
+            file, results = (
+                Path(name) / 'truth.json',
+                Path(name) / 'found.json',
+            )
+            file.write_text(json.dumps({**truth, 'annotations': objects}))
+            results.write_text(json.dumps(predictions))
+            ap = coco_ap(file, results, 'segm', DATA['sample'].max_dets)
+        values[category['name']] = ap['ap50']
+    return values
+
+
 def train(
     role: str, seed: int, config: Config, size: int, work_dir: Path
 ) -> Measurement:
@@ -339,7 +374,8 @@ def train(
 
     kept = run_cell(work_dir / name, file, seed, measure)
     batch = config.train_dataloader.batch_size
-    return Measurement(role, seed, batch, size, **kept)
+    classes = class_ap50(work_dir / name, ROOT / DATA['sample'].val_file)
+    return Measurement(role, seed, batch, size, **kept, class_ap50=classes)
 
 
 def train_teacher(
@@ -358,6 +394,7 @@ def train_teacher(
     """
     cell = teacher_cell(seed)
     done = efficiency.run(cell, steps, size, work_dir)
+    folder = work_dir / cell.name
     config = work_dir / 'configs' / f'{cell.name}.py'
     batch = Config.fromfile(config).train_dataloader.batch_size
     measurement = Measurement(
@@ -369,8 +406,9 @@ def train_teacher(
         minutes=done.minutes,
         machine=done.machine,
         metrics=done.metrics,
+        class_ap50=class_ap50(folder, ROOT / DATA['sample'].val_file),
     )
-    return measurement, config, last_checkpoint(work_dir / cell.name)
+    return measurement, config, last_checkpoint(folder)
 
 
 def run_seed(
@@ -414,12 +452,51 @@ def make_table(measurements: Sequence[Measurement]) -> str:
     """
     head = ['model', 'seed', *METRICS.values(), 'batch', 'steps', 'minutes']
     rows = [head, ['---'] * len(head)]
-    order = [*ROLES]
-    for m in sorted(measurements, key=lambda m: (m.seed, order.index(m.role))):
+    for m in _in_order(measurements):
         values = [f'{m.metrics[key]:.1f}' for key in METRICS]
         tail = [str(m.batch), str(m.iterations), f'{m.minutes:.1f}']
         rows.append([ROLES[m.role], str(m.seed), *values, *tail])
     return markdown_table(rows)
+
+
+def make_class_table(
+    measurements: Sequence[Measurement],
+    labellings: Sequence[Labelling],
+    train_file: Path,
+) -> str:
+    """Renders what every category has been taught and how well it is found.
+
+    Args:
+        measurements: All trainings.
+        labellings: How the labels of each teacher were made.
+        train_file: Annotations of the labelled images, COCO JSON.
+
+    Returns:
+        A Markdown table: a row a category; objects, then mask AP50 of every
+        model.
+    """
+    truth = json.loads(train_file.read_text(encoding='utf-8'))
+    names = {c['id']: c['name'] for c in truth['categories']}
+    labelled = Counter(
+        names[a['category_id']]
+        for a in truth['annotations']
+        if not a['iscrowd']
+    )
+    models = _in_order(measurements)
+    head = ['category', 'labelled objects']
+    head += [f'pseudo-labels, seed {one.seed}' for one in labellings]
+    head += [f'{m.role}, seed {m.seed}' for m in models]
+    rows = [head, ['---'] * len(head)]
+    for name in names.values():
+        counts = [labelled[name], *(one.objects[name] for one in labellings)]
+        values = [f'{m.class_ap50[name]:.1f}' for m in models]
+        rows.append([name, *map(str, counts), *values])
+    return markdown_table(rows)
+
+
+def _in_order(measurements: Sequence[Measurement]) -> list[Measurement]:
+    order = [*ROLES]
+    return sorted(measurements, key=lambda m: (m.seed, order.index(m.role)))
 
 
 def make_label_table(labellings: Sequence[Labelling]) -> str:
@@ -431,11 +508,11 @@ def make_label_table(labellings: Sequence[Labelling]) -> str:
     Returns:
         A row a teacher.
     """
-    head = ['teacher', 'score from', 'images', 'with objects']
-    head += [*labellings[0].objects, 'killed after', 'same file']
+    head = ['teacher', 'score from', 'images', 'with objects', 'objects']
+    head += ['killed after', 'same file as one left alone']
     rows = [head, ['---'] * len(head)]
     for one in labellings:
-        counts = [one.images, one.labelled, *one.objects.values()]
+        counts = [one.images, one.labelled, sum(one.objects.values())]
         rows.append(
             [
                 f'seed {one.seed}',
@@ -475,6 +552,9 @@ def write_record(
     tables = {
         'models': make_table(measurements),
         'labels': make_label_table(labellings),
+        'classes': make_class_table(
+            measurements, labellings, ROOT / DATA['sample'].train_file
+        ),
     }
     text = replace_tables(page.read_text(encoding='utf-8'), tables)
     page.write_text(text, encoding='utf-8')

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from config_values import flat
 from mmengine.config import Config
+from pycocotools import mask as rle
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / 'benchmarks' / 'studies'))
@@ -183,7 +184,15 @@ def _rows(table):
 
 def _measurement(role, seed, value, batch=8):
     return study.Measurement(
-        role, seed, batch, 192, 90, 4.25, 'x', dict.fromkeys(METRICS, value)
+        role,
+        seed,
+        batch,
+        192,
+        90,
+        4.25,
+        'x',
+        dict.fromkeys(METRICS, value),
+        {'star': value, 'ring': 2 * value},
     )
 
 
@@ -208,19 +217,82 @@ def test_label_table_says_if_the_files_differ():
         study.make_label_table([_labelling(), _labelling(identical=False)])
     )
 
-    assert rows[0][4:6] == ['star', 'ring']
-    assert rows[2] == ['seed 1', '0.5', '4', '2', '0', '3', '2 images', 'yes']
+    assert rows[2] == ['seed 1', '0.5', '4', '2', '3', '2 images', 'yes']
     assert rows[3][-1] == '**no**'
 
 
-def test_record_holds_trainings_and_labellings(tmp_path):
+def _truth(objects, crowds=()):
+    names = {5: 'star', 2: 'ring'}
+    return dict(
+        images=[dict(id=1, width=20, height=20)],
+        categories=[dict(id=i, name=name) for i, name in names.items()],
+        annotations=[
+            dict(
+                id=i + 1,
+                image_id=1,
+                category_id=category,
+                bbox=[x, 2, 6, 6],
+                segmentation=[[x, 2, x + 6, 2, x + 6, 8, x, 8]],
+                area=36,
+                iscrowd=int(i in crowds),
+            )
+            for i, (category, x) in enumerate(objects)
+        ],
+    )
+
+
+def test_classes_are_measured_one_by_one(tmp_path):
+    truth = _truth([(5, 2), (2, 10)])
+    (tmp_path / 'truth.json').write_text(json.dumps(truth))
+    found = [
+        dict(
+            image_id=1,
+            category_id=category,
+            score=0.9,
+            segmentation=rle.frPyObjects([[2, 2, 8, 2, 8, 8, 2, 8]], 20, 20)[
+                0
+            ],
+        )
+        for category in (5, 2)
+    ]
+    for one in found:
+        one['segmentation']['counts'] = one['segmentation']['counts'].decode()
+    (tmp_path / 'predictions.segm.json').write_text(json.dumps(found))
+
+    assert study.class_ap50(tmp_path, tmp_path / 'truth.json') == {
+        'star': pytest.approx(100.0),
+        'ring': 0.0,
+    }
+
+
+def test_class_table_has_what_was_taught_and_found(tmp_path):
+    file = tmp_path / 'train.json'
+    file.write_text(json.dumps(_truth([(5, 2), (5, 3), (2, 10)], crowds=[1])))
+    rows = _rows(study.make_class_table(_measurements(), [_labelling()], file))
+
+    assert rows[0][3:] == [
+        'teacher, seed 0',
+        'control, seed 0',
+        'student, seed 0',
+    ]
+    assert rows[2:] == [
+        ['star', '1', '0', '10.0', '11.0', '12.0'],
+        ['ring', '1', '3', '20.0', '22.0', '24.0'],
+    ]
+
+
+def test_record_holds_trainings_and_labellings(tmp_path, monkeypatch):
     page = tmp_path / 'self_training.md'
     page.write_text(
         '\n'.join(
             f'<!-- {n}: begin -->\n<!-- {n}: end -->'
-            for n in ('models', 'labels')
+            for n in ('models', 'labels', 'classes')
         )
     )
+    file = tmp_path / study.DATA['sample'].train_file
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps(_truth([(5, 2)])))
+    monkeypatch.setattr(study, 'ROOT', tmp_path)
     study.write_record(_measurements(), [_labelling()], tmp_path)
 
     record = json.loads((tmp_path / 'self_training.json').read_text())
@@ -260,6 +332,7 @@ def test_a_seed_goes_from_teacher_to_labels_to_student(
         return tmp_path / 'labels.json', _labelling(seed=seed)
 
     monkeypatch.setattr(study, 'run_cell', run_cell)
+    monkeypatch.setattr(study, 'class_ap50', lambda *_: {'star': 1.0})
     monkeypatch.setattr(study, 'train_teacher', train_teacher)
     monkeypatch.setattr(study, 'label', label)
     args = study.parse_args(
