@@ -4,7 +4,7 @@ Trains the last classification layer of
 cascade_effb7_nasfpn_64xb4-lsj-180k_lvisv1-1280
 with the class-balanced loss, without RFS.
 
-Paper: Table 7, 'Eff-B7 NAS-FPN (1280)'; with Cascade.
+Paper: Table 7, 'EfficientNet-B7 NAS-FPN (1280)'; with Cascade.
 Expected: no number for it in the paper; ours not measured.
 Hardware: 64 GPUs with 4 images each; memory and hours not measured.
 Command, after the first stage, on each of 8 machines (NODE_RANK 0 to 7):

@@ -4,7 +4,7 @@ Trains the last classification layer of
 mask-rcnn_effb7_fpn_64xb4-lsj-180k_lvisv1-1024
 with the class-balanced loss, without RFS.
 
-Paper: Table 7, 'Eff-B7 FPN (1024)'.
+Paper: Table 7, 'EfficientNet-B7 FPN (1024)'.
 Expected: 33.7 mask AP (r 26.4, c 33.1, f 37.6), 35.5 box AP (the paper's);
     ours not measured.
 Hardware: 64 GPUs with 4 images each; memory and hours not measured.

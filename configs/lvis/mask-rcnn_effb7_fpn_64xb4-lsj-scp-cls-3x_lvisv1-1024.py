@@ -4,7 +4,7 @@ Trains the last classification layer of
 mask-rcnn_effb7_fpn_64xb4-lsj-scp-180k_lvisv1-1024
 with the class-balanced loss, without RFS.
 
-Paper: Table 7, 'Eff-B7 FPN (1024) w/ Copy-Paste'.
+Paper: Table 7, 'EfficientNet-B7 FPN (1024) w/ Copy-Paste'.
 Expected: 36.0 mask AP (r 29.7, c 35.8, f 38.9), 39.2 box AP (the paper's);
     ours not measured.
 Hardware: 64 GPUs with 4 images each; memory and hours not measured.

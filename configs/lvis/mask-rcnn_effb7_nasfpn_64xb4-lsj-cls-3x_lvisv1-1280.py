@@ -4,7 +4,7 @@ Trains the last classification layer of
 mask-rcnn_effb7_nasfpn_64xb4-lsj-180k_lvisv1-1280
 with the class-balanced loss, without RFS.
 
-Paper: Table 7, 'Eff-B7 NAS-FPN (1280)'.
+Paper: Table 7, 'EfficientNet-B7 NAS-FPN (1280)'.
 Expected: 34.7 mask AP (r 26.0, c 33.4, f 39.8), 37.2 box AP (the paper's);
     ours not measured.
 Hardware: 64 GPUs with 4 images each; memory and hours not measured.

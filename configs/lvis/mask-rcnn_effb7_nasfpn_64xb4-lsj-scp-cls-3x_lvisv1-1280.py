@@ -4,7 +4,7 @@ Trains the last classification layer of
 mask-rcnn_effb7_nasfpn_64xb4-lsj-scp-180k_lvisv1-1280
 with the class-balanced loss, without RFS.
 
-Paper: Table 7, 'Eff-B7 NAS-FPN (1280) w/ Copy-Paste'.
+Paper: Table 7, 'EfficientNet-B7 NAS-FPN (1280) w/ Copy-Paste'.
 Expected: 38.1 mask AP (r 32.1, c 37.1, f 41.9), 41.6 box AP (the paper's);
     ours not measured.
 Hardware: 64 GPUs with 4 images each; memory and hours not measured.

@@ -4,7 +4,7 @@ Trains the last classification layer of
 mask-rcnn_r101_fpn_64xb4-lsj-180k_lvisv1-1024
 with the class-balanced loss, without RFS.
 
-Paper: Table 7, 'ResNet101-FPN (1024)'.
+Paper: Table 7, 'ResNet-101 FPN (1024)'.
 Expected: 31.9 mask AP (r 24.7, c 30.5, f 36.3), 33.3 box AP (the paper's);
     ours not measured.
 Hardware: 64 GPUs with 4 images each; memory and hours not measured.

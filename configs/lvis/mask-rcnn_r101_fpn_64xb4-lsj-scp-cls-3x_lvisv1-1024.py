@@ -4,7 +4,7 @@ Trains the last classification layer of
 mask-rcnn_r101_fpn_64xb4-lsj-scp-180k_lvisv1-1024
 with the class-balanced loss, without RFS.
 
-Paper: Table 7, 'ResNet101-FPN (1024) w/ Copy-Paste'.
+Paper: Table 7, 'ResNet-101 FPN (1024) w/ Copy-Paste'.
 Expected: 34.0 mask AP (r 27.4, c 33.9, f 37.2), 36.4 box AP (the paper's);
     ours not measured.
 Hardware: 64 GPUs with 4 images each; memory and hours not measured.

@@ -4,7 +4,7 @@ Trains the last classification layer of
 mask-rcnn_r50_fpn_64xb4-lsj-180k_lvisv1-1024
 with the class-balanced loss, without RFS.
 
-Paper: Table 7, 'ResNet50-FPN (1024)'.
+Paper: Table 7, 'ResNet-50 FPN (1024)'.
 Expected: 30.3 mask AP (r 22.2, c 29.5, f 34.7), 31.5 box AP (the paper's);
     ours not measured.
 Hardware: 64 GPUs with 4 images each; memory and hours not measured.

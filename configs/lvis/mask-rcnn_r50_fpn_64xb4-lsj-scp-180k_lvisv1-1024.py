@@ -2,7 +2,7 @@ r"""Mask R-CNN R50-FPN (1024) on LVIS v1: first stage.
 
 LSJ + Copy-Paste, from random weights, 180,000 steps.
 
-Paper: Table 7, 'ResNet50-FPN (1024) w/ Copy-Paste'; first stage.
+Paper: Table 7, 'ResNet-50 FPN (1024) w/ Copy-Paste'; first stage.
 Expected: no number for it in the paper; ours not measured.
 Hardware: 64 GPUs with 4 images each; memory and hours not measured.
 Command, on each of 8 machines (NODE_RANK 0 to 7):

@@ -4,7 +4,7 @@ Trains the last classification layer of
 mask-rcnn_r50_fpn_64xb4-lsj-scp-180k_lvisv1-1024
 with the class-balanced loss, without RFS.
 
-Paper: Table 7, 'ResNet50-FPN (1024) w/ Copy-Paste'.
+Paper: Table 7, 'ResNet-50 FPN (1024) w/ Copy-Paste'.
 Expected: 32.3 mask AP (r 26.5, c 31.8, f 35.3), 34.3 box AP (the paper's);
     ours not measured.
 Hardware: 64 GPUs with 4 images each; memory and hours not measured.

@@ -8,8 +8,10 @@ writes instances_train2017_1pct.json and so on beside the file, each with all
 images of the smaller ones; 100 % is the file itself. Which images they hold
 depends on their ids and the seed only. A training takes one by
 
-    --cfg-options train_dataloader.dataset.dataset.ann_file=\
-annotations/instances_train2017_10pct.json
+    --cfg-options $(python tools/training_length.py CONFIG \
+        --ann-file annotations/instances_train2017_10pct.json)
+
+for the images and, where they have a data set of their own, the pasted ones.
 """
 
 import argparse
