@@ -13,6 +13,8 @@ __all__ = ['CategoryGains', 'draw_category_gains']
 _GAIN, _LOSS = '#1f5fa8', '#d55e00'
 _MOST_SHOWN = 120
 _WIDTH = 0.24  # inches a category
+_HEIGHT, _LETTER = 2.8, 0.068  # inches above the labels, and of a letter
+_LONGEST_NAME = 32
 # Bars of more than this many times the median are cut off.
 _TALLEST = 8.0
 
@@ -71,17 +73,38 @@ def draw_category_gains(
     if not panels or not all(panel.names for panel in panels):
         raise ValueError('no category has an AP before and after')
     widest = min(max(len(panel.names) for panel in panels), _MOST_SHOWN)
-    size = max(_WIDTH * widest, 7.0) + 1, 4.6 * len(panels)
+    labels = [_labels(panel) for panel in panels]
+    longest = max(len(label) for some in labels for label in some)
+    height = max(_HEIGHT + _LETTER * longest, 4.6)
+    size = max(_WIDTH * widest, 7.0) + 1, height * len(panels)
     figure = Figure(figsize=size, layout='constrained')
     rows = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
-    for axes, panel in zip(rows, panels, strict=True):
-        _draw_panel(axes, panel, relative)
+    for axes, panel, texts in zip(rows, panels, labels, strict=True):
+        _draw_panel(axes, panel, texts, relative)
     buffer = io.BytesIO()
     figure.savefig(buffer, format='png', dpi=100)
     return buffer.getvalue()
 
 
-def _draw_panel(axes: Axes, panel: CategoryGains, relative: bool) -> None:
+def _labels(panel: CategoryGains) -> list[str]:
+    """What stands below the bars."""
+    return [
+        f'{_short(panel.names[k])} ({100 * panel.before[k]:.1f}, '
+        f'{100 * panel.after[k]:.1f})'
+        for k in _shown(panel)
+    ]
+
+
+def _short(name: str) -> str:
+    """Some names of LVIS would take more room than the bars."""
+    if len(name) <= _LONGEST_NAME:
+        return name
+    return name[: _LONGEST_NAME - 1] + '\N{HORIZONTAL ELLIPSIS}'
+
+
+def _draw_panel(
+    axes: Axes, panel: CategoryGains, labels: list[str], relative: bool
+) -> None:
     shown = _shown(panel)
     gains = panel.gains(relative)[shown]
     top = _limit(gains)
@@ -93,11 +116,6 @@ def _draw_panel(axes: Axes, panel: CategoryGains, relative: bool) -> None:
         _write_height(axes, int(place), heights[place], gains[place])
     if len(cut):
         axes.margins(y=0.16)  # Room for the heights.
-    labels = [
-        f'{panel.names[k]} ({100 * panel.before[k]:.1f}, '
-        f'{100 * panel.after[k]:.1f})'
-        for k in shown
-    ]
     axes.set_xticks(places, labels, rotation=90, fontsize=8)
     axes.set_xlim(-0.8, len(shown) - 0.2)
     axes.set_ylabel('relative AP gain (%)' if relative else 'AP gain')

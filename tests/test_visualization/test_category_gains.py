@@ -108,3 +108,18 @@ def test_nothing_to_draw_and_nothing_gained(monkeypatch):
         draw_category_gains((gains([], []),))
     figure, _ = drawn(monkeypatch, gains([0.0, 0.3], [0.0, 0.3]))
     assert heights_of(figure.axes[0]) == [0, 0]
+
+
+@pytest.mark.parametrize('length', [5, 14, 32, 50])
+def test_long_names_leave_room_for_the_bars(monkeypatch, length):
+    """LVIS has names of 47 letters."""
+    names = ['n' * length, 'cat']
+
+    figure, _ = drawn(monkeypatch, gains([0.1, 0.2], [0.2, 0.3], names))
+
+    (axes,) = figure.axes
+    label = labels_of(axes)[0]
+    shown = names[0] if length <= 32 else 'n' * 31 + '…'
+    assert label == f'{shown} (10.0, 20.0)'
+    height = axes.get_position().height * figure.get_figheight()
+    assert height > 1.5
