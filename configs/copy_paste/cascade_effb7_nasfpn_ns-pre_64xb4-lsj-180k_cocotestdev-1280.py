@@ -4,6 +4,8 @@ Trains as the config without `testdev`. Takes the checkpoints of that one and
 of the one with Copy-Paste: the model is the same. Testing writes boxes and
 masks of the 20,288 images to work_dirs/coco_testdev.bbox.json and
 work_dirs/coco_testdev.segm.json; COCO's evaluation server answers with AP.
+A second test overwrites them; --cfg-options test_evaluator.outfile_prefix=PATH
+writes elsewhere.
 
 Paper: Table 4, 'Cascade Eff-B7 NAS-FPN (1280)'; differs:
     180k steps instead of 90k (as in the released configuration).

@@ -1,9 +1,10 @@
-"""Multiply-adds and parameters, counted as the Copy-Paste paper counts them.
+"""What models cost, counted as the Copy-Paste paper counts it.
 
 Table 1 of `Simple Copy-Paste <https://arxiv.org/abs/2012.07177>`_ gives the
 multiply-adds of one square image: backbone and pyramid, the RPN on all levels,
 every box head on 1000 proposals and the mask head on 100 boxes. Only
-convolutions and matrix products are counted.
+convolutions and matrix products are counted. It says nothing of memory, which
+decides how many images a GPU takes in training.
 """
 
 from collections.abc import Callable, Iterable
@@ -17,6 +18,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 NUM_PROPOSALS = 1000
 NUM_MASKS = 100
+# Images, where a norm in training may meet a map of one position.
+_PAIR = 2
 
 
 @dataclass(frozen=True)
@@ -65,12 +68,7 @@ def count_complexity(
     Raises:
         TypeError: If the model has no backbone.
     """
-    detector: Any = model
-    if not isinstance(getattr(model, 'backbone', None), nn.Module):
-        raise TypeError(
-            f'{type(model).__name__} has no backbone: multiply-adds are '
-            'counted of detectors and segmentors'
-        )
+    _require_backbone(model)
     model.eval()
     device = next(model.parameters()).device
     counted: dict[str, int] = {}
@@ -82,14 +80,7 @@ def count_complexity(
         counted[part] = counter.get_total_flops() // 2
         return outputs
 
-    image = torch.empty((1, 3, size, size), device=device)
-    features = count('backbone', detector.backbone, image)
-    if isinstance(getattr(model, 'neck', None), nn.Module):
-        features = count('neck', detector.neck, features)
-    for part in ('rpn_head', 'bbox_head', 'mask_head', 'decode_head'):
-        head = getattr(model, part, None)
-        if isinstance(head, nn.Module):
-            count(part, head, features)
+    _run_dense(model, torch.empty((1, 3, size, size), device=device), count)
     roi_head = getattr(model, 'roi_head', None)
     for part, number in (
         ('bbox_head', num_proposals),
@@ -101,6 +92,73 @@ def count_complexity(
             count(part, _run_all, heads, list(map(rois, heads)))
     parameters = sum(p.numel() for p in model.parameters())
     return Complexity(size, counted, parameters)
+
+
+def count_kept(model: nn.Module, size: int) -> dict[str, int]:
+    """Counts what one training image leaves in memory for the gradients.
+
+    Backbone, neck and the heads on whole maps; weights, heads on regions and
+    the workspace of convolutions come on top. In mixed precision it is half
+    as much. As :func:`count_complexity`, best on the meta device.
+
+    Args:
+        model: As for :func:`count_complexity`; in training afterwards.
+        size: Height and width of the image in pixels.
+
+    Returns:
+        Bytes by part, without what earlier parts keep.
+
+    Raises:
+        TypeError: If the model has no backbone.
+    """
+    _require_backbone(model)
+    model.train()
+    weights = {p.untyped_storage()._cdata for p in model.parameters()}
+    # A storage that is held keeps its address from being used again.
+    kept: dict[int, torch.UntypedStorage] = {}
+    counted: dict[str, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in weights:
+            kept[storage._cdata] = storage
+        return tensor
+
+    def count(part: str, forward: Callable[..., Any], inputs: Any) -> Any:
+        before = sum(storage.nbytes() for storage in kept.values())
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
+            outputs = forward(inputs)
+        after = sum(storage.nbytes() for storage in kept.values())
+        counted[part] = (after - before) // _PAIR
+        return outputs
+
+    device = next(model.parameters()).device
+    _run_dense(
+        model, torch.empty((_PAIR, 3, size, size), device=device), count
+    )
+    return counted
+
+
+def _require_backbone(model: nn.Module) -> None:
+    if not isinstance(getattr(model, 'backbone', None), nn.Module):
+        raise TypeError(
+            f'{type(model).__name__} has no backbone: costs are counted of '
+            'detectors and segmentors'
+        )
+
+
+def _run_dense(
+    model: nn.Module, images: Tensor, run: Callable[..., Any]
+) -> None:
+    """Runs, part by part, what works on whole images."""
+    detector: Any = model
+    features = run('backbone', detector.backbone, images)
+    if isinstance(getattr(model, 'neck', None), nn.Module):
+        features = run('neck', detector.neck, features)
+    for part in ('rpn_head', 'bbox_head', 'mask_head', 'decode_head'):
+        head = getattr(model, part, None)
+        if isinstance(head, nn.Module):
+            run(part, head, features)
 
 
 def _modules(head: Any) -> list[nn.Module]:

@@ -130,3 +130,18 @@ def test_a_config_is_counted_from_the_command_line(tmp_path, capsys):
     )
     assert row['paper_parameters'] is None
     assert f'{config.stem} ' in capsys.readouterr().out
+    assert 'memory' not in row
+
+
+def test_memory_is_added_on_request(tmp_path, capsys):
+    config = COCO / 'mask-rcnn_effb7_fpn_64xb4-lsj-576e_coco-640.py'
+    out = tmp_path / 'out.json'
+
+    main([str(config), '--memory', '--json', str(out)])
+
+    kept = json.loads(out.read_text())[0]['memory']
+    assert list(kept) == ['backbone', 'neck', 'rpn_head']
+    # Float32; mmcv's Swish in the place of torch's would keep 5.2.
+    assert kept['backbone'] == pytest.approx(4.06, abs=0.05)
+    total = f'{sum(kept.values()):.1f}'
+    assert f'    640 px: {total} GiB an image' in capsys.readouterr().out

@@ -4,7 +4,11 @@ from mmengine.registry import MODELS
 from tiny_detectors import config_of
 from torch import nn
 
-from mmcp.models.complexity import Complexity, count_complexity
+from mmcp.models.complexity import (
+    Complexity,
+    count_complexity,
+    count_kept,
+)
 
 SIZE = 96
 
@@ -117,3 +121,41 @@ def test_a_module_without_backbone_is_refused():
 def test_a_complexity_is_a_value():
     assert Complexity(8, dict(neck=3, backbone=4), 5).total == 7
     assert Complexity(8).total == 0
+
+
+class Dense(nn.Module):
+    """A backbone of two layers and a decode head, of which all is known."""
+
+    def __init__(self):
+        super().__init__()
+        self.backbone = nn.Sequential(
+            nn.Conv2d(3, 4, 3, padding=1), nn.Sigmoid()
+        )
+        self.decode_head = nn.Conv2d(4, 2, 1)
+
+
+@pytest.mark.parametrize('device', ['cpu', 'meta'])
+def test_what_is_kept_for_the_gradients(device):
+    model = Dense().to(device).eval()
+
+    kept = count_kept(model, SIZE)
+
+    pixels = SIZE * SIZE
+    # The image, and the activation of four channels. The head keeps its
+    # input, which is that activation.
+    assert kept == dict(backbone=4 * (3 + 4) * pixels, decode_head=0)
+    assert model.training
+
+
+def test_a_detector_keeps_the_same_on_any_device():
+    with torch.device('meta'):
+        expected = count_kept(build('mask', 'meta'), SIZE)
+
+    assert count_kept(build('mask'), SIZE) == expected
+    assert list(expected) == ['backbone', 'neck', 'rpn_head']
+    assert min(expected.values()) > 0
+
+
+def test_what_has_no_backbone_keeps_nothing_known():
+    with pytest.raises(TypeError, match='Linear has no backbone'):
+        count_kept(nn.Linear(1, 1), SIZE)

@@ -5,6 +5,7 @@ Without a config: every row of Tables 1 and 4 of Simple Copy-Paste.
 
     python tools/analysis/model_complexity.py
     python tools/analysis/model_complexity.py CONFIG --size 1024 --parts
+    python tools/analysis/model_complexity.py CONFIG --memory
 
 Counted as the paper does: one square image, each box head on 1000 proposals,
 the mask head on 100 boxes, convolutions and matrix products only. Nothing is
@@ -21,11 +22,16 @@ from typing import Any
 
 import yaml
 from mmengine.config import Config
+from torch import nn
 
 from mmcp.engine.build_on_meta import build_on_meta
 from mmcp.engine.config import UsageError, load_config
 from mmcp.engine.launch import add_traceback_argument, run_tool
-from mmcp.models.complexity import Complexity, count_complexity
+from mmcp.models.complexity import (
+    Complexity,
+    count_complexity,
+    count_kept,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 METAFILE = 'configs/copy_paste/metafile.yml'
@@ -78,6 +84,12 @@ def parse_args(argv: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         '--parts', action='store_true', help='multiply-adds of every part, too'
+    )
+    parser.add_argument(
+        '--memory',
+        action='store_true',
+        help='GiB that a training image leaves for the gradients, too, '
+        'without heads on regions and weights; with --amp half of it',
     )
     parser.add_argument('--json', type=Path, help='write the numbers, too')
     add_traceback_argument(parser)
@@ -167,12 +179,33 @@ def count(row: Row, size: int | None = None) -> Complexity:
         UsageError: If there is no such config, or its model cannot be
             counted.
     """
-    config = load_config(row.config)
-    size = size or training_size(config)
+    model, size = _build(row, size)
     try:
-        return count_complexity(build_on_meta(config), size)
+        return count_complexity(model, size)
     except TypeError as error:
         raise UsageError(f'{row.config}: {error}') from error
+
+
+def memory(row: Row, size: int | None = None) -> dict[str, float]:
+    """Counts what one training image keeps for the gradients.
+
+    Args:
+        row: The model.
+        size: As for :func:`count`. Defaults to None.
+
+    Returns:
+        GiB by part, in the precision of the weights.
+
+    Raises:
+        UsageError: If there is no such config.
+    """
+    kept = count_kept(*_build(row, size))
+    return {part: round(value / 2**30, 2) for part, value in kept.items()}
+
+
+def _build(row: Row, size: int | None) -> tuple[nn.Module, int]:
+    config = load_config(row.config)
+    return build_on_meta(config), size or training_size(config)
 
 
 def as_json(row: Row, found: Complexity) -> dict[str, Any]:
@@ -232,7 +265,14 @@ def as_table(rows: Sequence[dict[str, Any]], parts: bool = False) -> str:
         if parts:
             costs = ', '.join(f'{k} {v} B' for k, v in row['parts'].items())
             lines.append(f'    {row["size"]} px: {costs}')
+        if 'memory' in row:
+            lines.append(f'    {row["size"]} px: {_kept(row["memory"])}')
     return '\n'.join(line.rstrip() for line in lines)
+
+
+def _kept(parts: dict[str, float]) -> str:
+    inner = ', '.join(f'{part} {value:.1f}' for part, value in parts.items())
+    return f'{sum(parts.values()):.1f} GiB an image for gradients ({inner})'
 
 
 def _number(value: float | None) -> str:
@@ -248,6 +288,9 @@ def main(argv: Sequence[str]) -> None:
     args = parse_args(argv)
     rows = [Row(path.stem, path) for path in args.configs] or paper_rows()
     results = [as_json(row, count(row, args.size)) for row in rows]
+    if args.memory:
+        for row, result in zip(rows, results, strict=True):
+            result['memory'] = memory(row, args.size)
     print(as_table(results, args.parts))
     if args.json:
         args.json.parent.mkdir(parents=True, exist_ok=True)
