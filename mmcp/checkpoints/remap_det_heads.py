@@ -69,12 +69,14 @@ def keep_class_layers(
         needed: Those of the other, initialised.
 
     Returns:
-        Tensors of ``held``, but those with rows for each class are the ones
-        of ``needed``.
+        Tensors of ``held``, but those with rows for each class, in one of
+        the two, are the ones of ``needed``.
     """
     return {
         name: needed[name]
-        if name in needed and is_class_layer(name, value)
+        if name in needed
+        # The rows of a single class may look like those of all.
+        and (is_class_layer(name, value) or is_class_layer(name, needed[name]))
         else value
         for name, value in held.items()
     }

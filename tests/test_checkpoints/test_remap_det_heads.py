@@ -116,8 +116,9 @@ def test_one_class_for_another_is_not_taken_over():
     assert boxes.tolist() == [100, 101, 102, 103]
 
 
-def test_layers_can_start_anew():
-    held, needed = heads(3), heads(2, start=100)
+@pytest.mark.parametrize('counts', [(3, 2), (1, 2), (3, 1)])
+def test_layers_can_start_anew(counts):
+    held, needed = heads(counts[0]), heads(counts[1], start=100)
 
     result = keep_class_layers(held, needed)
 
