@@ -8,10 +8,13 @@ from mmcp.engine.config import UsageError
 AMP = 'AmpOptimWrapper'
 PLAIN = 'OptimWrapper'
 TRAINING_HOOKS = ('mmcp.InterruptHook', 'mmcp.MidEpochResumeHook')
+DETECTION_HOOKS = ('mmcp.ClassCountHook',)
 
 
 def install_training_hooks(cfg: Config) -> None:
     """Adds the hooks that make a training stop and resume well.
+
+    A detector's also compares its classes with those of the data.
 
     Args:
         cfg: The config, changed in place. A hook that it already has is left
@@ -19,7 +22,9 @@ def install_training_hooks(cfg: Config) -> None:
     """
     hooks = cfg.get('custom_hooks') or []
     present = {hook.get('type') for hook in hooks if isinstance(hook, dict)}
-    new = [name for name in TRAINING_HOOKS if name not in present]
+    detects = cfg.get('default_scope') == 'mmdet'
+    wanted = TRAINING_HOOKS + (DETECTION_HOOKS if detects else ())
+    new = [name for name in wanted if name not in present]
     cfg.custom_hooks = [*hooks, *(ConfigDict(type=name) for name in new)]
 
 

@@ -29,6 +29,15 @@ def test_hooks_are_added_once():
     assert len(empty.custom_hooks) == 2
 
 
+@pytest.mark.parametrize(('scope', 'added'), [('mmdet', 1), ('mmseg', 0)])
+def test_classes_of_detectors_are_compared(scope, added):
+    cfg = make(default_scope=scope)
+    for _ in range(2):
+        training.install_training_hooks(cfg)
+    names = [hook.type for hook in cfg.custom_hooks]
+    assert names.count('mmcp.ClassCountHook') == added
+
+
 def test_amp():
     cfg = make()
     training.enable_amp(cfg)

@@ -1,5 +1,6 @@
 """Hooks, as ``type='mmcp.X'`` in ``custom_hooks``."""
 
+from mmcp.engine.hooks.class_count_hook import ClassCountHook
 from mmcp.engine.hooks.collapse_hook import CollapseHook, TrainingCollapsed
 from mmcp.engine.hooks.composed_pairs_hook import ComposedPairsHook
 from mmcp.engine.hooks.cp2_check_hook import CP2CheckHook
@@ -14,6 +15,7 @@ from mmcp.engine.hooks.stop_pasting_hook import StopPastingHook
 from mmcp.engine.hooks.unreadable_images_hook import UnreadableImagesHook
 
 __all__ = [
+    'ClassCountHook',
     'CollapseHook',
     'ComposedPairsHook',
     'CP2CheckHook',
