@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-MAX_STEM_LENGTH = 64
+MAX_STEM_LENGTH = 68
 PARTS = (
     'algorithm',
     'component',
