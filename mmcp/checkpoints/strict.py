@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
+from mmcp.checkpoints.backbone_names import is_transformer
 from mmcp.checkpoints.causes import likely_causes
 from mmcp.checkpoints.comparison import Comparison, compare
 from mmcp.checkpoints.positions import resize_positions, square_side
@@ -239,7 +240,7 @@ def _check_neck(
 
 def _check_heads(backbone: nn.Module | None, weights: ModelWeights) -> None:
     """Compares numbers of attention heads, which no shape depends on."""
-    if backbone is None or weights.num_heads is None:
+    if backbone is None or not is_transformer(weights.backbone.keys()):
         return
     found = (
         module.num_heads
@@ -249,6 +250,14 @@ def _check_heads(backbone: nn.Module | None, weights: ModelWeights) -> None:
     theirs, ours = weights.num_heads, next(found, None)
     if ours in (None, theirs):
         return
+    if theirs is None:
+        raise MismatchError(
+            f'{weights.source} ({weights.layout.title}) is a transformer of a '
+            'width that tells nothing about its attention heads, and does not '
+            'say how many it was trained with; all tensors would fit with any '
+            f'number. If it is the {ours} of the model, say so with '
+            f'num_heads={ours} where the checkpoint is named.'
+        )
     raise MismatchError(
         f'{weights.source} ({weights.layout.title}) is a transformer with '
         f'{theirs} attention heads, but the model has {ours}. All tensors '

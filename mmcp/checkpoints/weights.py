@@ -27,8 +27,10 @@ from mmcp.checkpoints.positions import is_fixed_sine
 CLASSIFIER = 'conv_seg'
 # DINO's full checkpoints hold a student too; its features are worse.
 _PLACES = ('teacher', 'state_dict', 'model')
+# Nearly all transformers have 64 channels a head; ViT-H, ViT-g and ViT-G of
+# timm's (also MAE's) have not, nor has MoCo v3's ViT-S.
 _CHANNELS_PER_HEAD = 64
-# All other transformers that are in use have 64 channels a head.
+_USUAL_HEADS = {1280: 16, 1408: 16, 1664: 16}
 _MOCO_V3_HEADS = {384: 12}
 _REASONS = (
     (
@@ -58,7 +60,8 @@ class ModelWeights:
         dropped: Why a tensor of the file is in none of the parts, by the
             file's names.
         num_heads: Attention heads of a transformer's layers; None for other
-            backbones. Tensors have the same shape for any number.
+            backbones, and where neither the file nor what is usual tells.
+            Tensors have the same shape for any number.
     """
 
     source: str
@@ -306,5 +309,10 @@ def _num_heads(
         and positions.ndim == 3
         and is_fixed_sine(positions)
     ):
-        return _MOCO_V3_HEADS.get(channels, channels // _CHANNELS_PER_HEAD)
-    return channels // _CHANNELS_PER_HEAD
+        return _MOCO_V3_HEADS.get(channels, _usual_heads(channels))
+    return _usual_heads(channels)
+
+
+def _usual_heads(channels: int) -> int | None:
+    heads, rest = divmod(channels, _CHANNELS_PER_HEAD)
+    return _USUAL_HEADS.get(channels, None if rest else heads)

@@ -219,6 +219,24 @@ def test_wrong_number_of_heads(make, sine, heads, model_heads):
     load_weights(build(vit_config(heads)), sort_weights(content, 'x'))
 
 
+@pytest.mark.parametrize(('dims', 'heads'), [(16, 2), (96, 3)])
+def test_heads_that_no_width_tells_are_asked_for(dims, heads):
+    """Nothing is claimed of them, least of all that there are none."""
+    model = build(vit_config(heads, embed_dims=dims))
+    message = refusal(model, sort_weights(vit(dims), 'small.pth'))
+    assert 'does not say how many it was trained with' in message
+    assert message.endswith(
+        f'say so with num_heads={heads} where the checkpoint is named.'
+    )
+
+    told = sort_weights(vit(dims), 'x', num_heads=heads)
+    assert '(100 %)' in str(load_weights(model, told))
+    noted = dict(meta=dict(mmcp=dict(num_heads=heads)), state_dict=vit(dims))
+    assert '(100 %)' in str(load_weights(model, sort_weights(noted, 'x')))
+    wrong = sort_weights(vit(dims), 'x', num_heads=heads + 1)
+    assert f'with {heads + 1} attention heads' in refusal(model, wrong)
+
+
 @pytest.mark.parametrize('size', [24, (16, 24)])
 def test_positions_are_resized(size):
     weights = sort_weights(vit(), 'x')

@@ -156,6 +156,29 @@ def test_heads_of_moco_v3(dims, heads):
     assert sort_weights(nearly, 'x').num_heads == dims // 64
 
 
+@pytest.mark.parametrize(
+    ('dims', 'heads'),
+    # ViT-Ti, S, B, L; H of MAE, g, G; and widths that nobody uses.
+    [
+        (192, 3),
+        (384, 6),
+        (768, 12),
+        (1024, 16),
+        (1280, 16),
+        (1408, 16),
+        (1664, 16),
+        (32, None),
+        (100, None),
+    ],
+)
+def test_usual_numbers_of_heads(dims, heads):
+    state = {
+        'patch_embed.proj.weight': torch.zeros(1).expand(dims, 3, 1, 1),
+        'blocks.0.attn.qkv.weight': torch.zeros(1).expand(3 * dims, dims),
+    }
+    assert sort_weights(state, 'x').num_heads == heads
+
+
 def test_why_tensors_are_dropped():
     weights = sort_weights(moco_v2(random_resnet()), 'x')
     reasons = {
