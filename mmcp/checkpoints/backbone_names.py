@@ -23,9 +23,12 @@ _MMPRETRAIN = (
     (r'^layers\.(\d+)\.attn\.qkv\.', r'layers.\1.attn.attn.in_proj_'),
     (r'^layers\.(\d+)\.attn\.proj\.', r'layers.\1.attn.attn.out_proj.'),
 )
-# Classifiers and projectors that hang on a backbone.
+# Classifiers and projectors that hang on a backbone, the norm of pooled
+# features before them, and what stands for masked patches in a pretraining.
 _TAILS = (
     'fc.',
+    'fc_norm.',
+    'mask_token',
     'head.',
     'head_dist.',
     'pre_logits.',
@@ -41,7 +44,7 @@ def is_tail(name: str) -> bool:
         name: Name within the backbone.
 
     Returns:
-        True for a classifier or projector.
+        True for a classifier, a projector and what serves the pretraining.
     """
     return name.startswith(_TAILS)
 

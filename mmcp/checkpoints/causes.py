@@ -41,6 +41,18 @@ def likely_causes(comparison: Comparison) -> list[str]:
     return []
 
 
+def _longer_prefix(held: Shapes, needed: Shapes) -> str | None:
+    roots = {name.split('.', 1)[0] for name in held}
+    first = next(iter(roots), '')
+    inner = {name.removeprefix(f'{first}.') for name in held}
+    if len(roots) > 1 or not inner & needed.keys():
+        return None
+    return (
+        f"the names of the file's backbone go on with '{first}.'; give as "
+        f"prefix=... all that they begin with, up to this '{first}.'"
+    )
+
+
 def _other_family(held: Shapes, needed: Shapes) -> str | None:
     kinds = [_family(held), _family(needed)]
     if kinds[0] == kinds[1]:
@@ -294,6 +306,7 @@ def _other_neck_size(held: Shapes, needed: Shapes) -> str | None:
 
 _Rule = Callable[[Shapes, Shapes], str | None]
 _BACKBONE_RULES: Iterable[_Rule] = (
+    _longer_prefix,
     _other_library,
     _other_stem,
     _other_family,

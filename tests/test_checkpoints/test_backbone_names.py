@@ -36,4 +36,8 @@ def test_what_timm_does_not_have_stays():
 def test_tails():
     assert is_tail('fc.0.weight')
     assert is_tail('head.weight')
+    # Of timm's and MAE's transformers with pooled features, and of iBOT's.
+    assert is_tail('fc_norm.bias')
+    assert is_tail('mask_token')
+    assert not is_tail('norm.bias')
     assert not is_tail('layer1.0.fc.weight')

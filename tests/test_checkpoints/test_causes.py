@@ -1,6 +1,7 @@
 """Tests of what is said about the cause of a mismatch."""
 
 import pytest
+import torch
 from checkpoint_layouts import (
     dino_backbone,
     mmcp_cp2,
@@ -8,6 +9,7 @@ from checkpoint_layouts import (
     random_resnet,
     resnet_config,
     segmentor,
+    under,
     vit,
     vit_config,
 )
@@ -56,6 +58,32 @@ def test_likely_causes(options, cause):
     assert 'nothing was loaded' in first
     assert last.startswith('Likely cause: ')
     assert cause in last
+
+
+def test_a_backbone_deeper_than_its_prefix():
+    state = under('backbone.body.', random_resnet())
+    model = build(resnet_config())
+    message = refusal(model, sort_weights(dict(model=state), 'detr.pth'))
+    assert message.endswith(
+        "go on with 'body.'; give as prefix=... all that they begin with, up "
+        "to this 'body.'."
+    )
+    assert 'type of the backbone' not in message
+    told = sort_weights(dict(model=state), 'x', prefix='backbone.body.')
+    assert '(100 %)' in str(load_weights(model, told))
+
+
+def test_what_a_pretraining_adds_to_a_transformer():
+    """The norm of pooled features is no final norm, which is then absent."""
+    state = vit(norm=False) | {'mask_token': torch.zeros(1, 1, 384)}
+    state |= {
+        f'fc_norm.{kind}': torch.ones(384) for kind in ('weight', 'bias')
+    }
+    weights = sort_weights(state, 'x')
+    assert set(weights.dropped) == set(state) - set(vit())
+    message = refusal(build(vit_config()), weights)
+    assert 'set final_norm=False' in message
+    assert load_weights(build(vit_config(final_norm=False)), weights)
 
 
 def test_the_other_stem_the_other_way():
