@@ -27,12 +27,16 @@ _REDUCED = {
 _JPEG = b'\xff\xd8\xff'
 _END = b'\xff\xd9'
 _EXIF = b'Exif\x00\x00'
+_XMP = b'http://ns.adobe.com/'
+_TIFF = {b'II*\x00': '<', b'MM\x00*': '>'}
 # Markers that say how large the image is: all frames, but not the tables
 # (C4), the arithmetic conditioning (CC) or the extension (C8) among them.
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _STANDALONE = frozenset((0x01, *range(0xD0, 0xD9)))
 _SCAN, _APP1 = 0xDA, 0xE1
-_ORIENTATION = 0x0112
+_ORIENTATION, _SHORT = 0x0112, 3
+# Bytes of a value, by its type in EXIF data.
+_BYTES = dict(enumerate((1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8), 1))
 # Orientations from here on exchange height and width.
 _TURNED = 5
 
@@ -187,22 +191,29 @@ def _jpeg_size(content: bytes) -> tuple[int, int] | None:
         UndecodableImage: If the file does not go on to its end marker.
             OpenCV would fill the rest with gray.
     """
-    turned = False
+    sizes = []
+    turns = set()
     for marker, start, stop in _segments(content):
         if marker == _APP1:
-            turned = turned or _is_turned(content[start:stop])
+            turns.add(_is_turned(content[start:stop]))
         elif marker in _FRAMES and stop - start >= 5:
             if content.rfind(_END, stop) < 0:
                 raise UndecodableImage('the JPEG is cut short')
-            height, width = struct.unpack_from('>HH', content, start + 1)
-            if not height or not width:
-                return None
-            return (width, height) if turned else (height, width)
-    return None
+            sizes.append(struct.unpack_from('>HH', content, start + 1))
+        elif marker == _SCAN:
+            break
+    else:
+        return None
+    # Which of several segments count differs between versions of OpenCV.
+    doubtful = None in turns or len(turns) > 1
+    if doubtful or len(sizes) != 1 or not all(sizes[0]):
+        return None
+    height, width = sizes[0]
+    return (width, height) if True in turns else (height, width)
 
 
 def _segments(content: bytes) -> Iterator[tuple[int, int, int]]:
-    """Markers before the pixels, with the range of what they hold."""
+    """Markers up to the first pixels, with the range of what they hold."""
     place = 2
     while place + 4 <= len(content) and content[place] == 0xFF:
         marker = content[place + 1]
@@ -212,31 +223,53 @@ def _segments(content: bytes) -> Iterator[tuple[int, int, int]]:
         if marker in _STANDALONE:
             place += 2
             continue
-        if marker == _SCAN:
-            return
         (length,) = struct.unpack_from('>H', content, place + 2)
         stop = min(place + 2 + length, len(content))
         yield marker, place + 4, stop
         place = stop
 
 
-def _is_turned(segment: bytes) -> bool:
-    """Whether EXIF data say that the image lies on its side."""
-    if not segment.startswith(_EXIF):
+def _is_turned(segment: bytes) -> bool | None:
+    """Whether EXIF data say that the image lies on its side.
+
+    Returns:
+        None if they are not as they should be: OpenCV may read them all the
+        same.
+    """
+    if segment.startswith(_XMP):
         return False
+    entries = _exif_entries(segment)
+    if entries is None:
+        return None
+    found = [entry[1:] for entry in entries if entry[0] == _ORIENTATION]
+    if not found:
+        return False
+    kind, count, value = found[0]
+    if len(found) > 1 or (kind, count) != (_SHORT, 1):
+        return None
+    return _TURNED <= value <= 8
+
+
+def _exif_entries(segment: bytes) -> list[tuple[int, int, int, int]] | None:
+    """Tag, type, count and first two bytes of what EXIF data hold.
+
+    Returns:
+        None if they do not lie within the segment, as a broken tool may
+        leave them.
+    """
     tiff = segment[len(_EXIF) :]
-    order = {b'II': '<', b'MM': '>'}.get(tiff[:2])
-    if order is None or len(tiff) < 8:
-        return False
+    order = _TIFF.get(tiff[:4])
+    if order is None or not segment.startswith(_EXIF) or len(tiff) < 8:
+        return None
     (directory,) = struct.unpack_from(f'{order}I', tiff, 4)
     if directory + 2 > len(tiff):
-        return False
-    (count,) = struct.unpack_from(f'{order}H', tiff, directory)
-    for entry in range(directory + 2, directory + 2 + 12 * count, 12):
-        if entry + 12 > len(tiff):
-            return False
-        (tag,) = struct.unpack_from(f'{order}H', tiff, entry)
-        if tag == _ORIENTATION:
-            (value,) = struct.unpack_from(f'{order}H', tiff, entry + 8)
-            return bool(_TURNED <= value <= 8)
-    return False
+        return None
+    (length,) = struct.unpack_from(f'{order}H', tiff, directory)
+    rows = tiff[directory + 2 : directory + 2 + 12 * length]
+    if len(rows) < 12 * length:
+        return None
+    for _, kind, count, place in struct.iter_unpack(f'{order}HHII', rows):
+        size = count * _BYTES.get(kind, len(tiff))
+        if size > 4 and place + size > len(tiff):
+            return None
+    return list(struct.iter_unpack(f'{order}HHIHxx', rows))

@@ -79,6 +79,69 @@ def test_orientation_of_cameras(orientation, order):
         assert pixels.shape[:2] == tuple(n // reduction for n in encoded.size)
 
 
+def app1(data):
+    return b'\xff\xe1' + struct.pack('>H', len(data) + 2) + data
+
+
+XMP = app1(b'http://ns.adobe.com/xap/1.0/\0<x:xmpmeta/>')
+
+
+def exif(orientation):
+    """The segment alone."""
+    plain = encode(smooth())
+    return with_exif(plain, orientation)[2 : 2 - len(plain)]
+
+
+def behind_tables(segment):
+    """A JPEG with a segment right before its pixels."""
+    content = encode(smooth())
+    scan = content.index(b'\xff\xda')
+    return content[:scan] + segment + content[scan:]
+
+
+def before_all(*segments):
+    content = encode(smooth())
+    return content[:2] + b''.join(segments) + content[2:]
+
+
+def changed_exif(old, new):
+    """A JPEG on its side whose EXIF data are broken."""
+    assert exif(6).count(old) == 1
+    return before_all(exif(6).replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ('content', 'late'),
+    [
+        (before_all(XMP), True),
+        (before_all(XMP, exif(1)), True),
+        (behind_tables(exif(6)), True),
+        # OpenCV has its own mind about the others.
+        (before_all(XMP, exif(6)), False),
+        (before_all(exif(1), exif(6)), False),
+        (before_all(exif(6), exif(1)), False),
+        (before_all(app1(b'else')), False),
+        (changed_exif(b'II*', b'II+'), False),
+        (changed_exif(b'II*', b'IM*'), False),
+        (changed_exif(b'Exif', b'EXIF'), False),
+        # Two orientations, a list of them, a name beyond the segment's end,
+        # more entries than there are.
+        (changed_exif(b'\x0f\x01', b'\x12\x01'), False),
+        (changed_exif(b'\x12\x01\3\0\1', b'\x12\x01\3\0\2'), False),
+        (changed_exif(b'\x0f\x01\3\0\1', b'\x0f\x01\2\0\x40'), False),
+        (changed_exif(b'\x08\0\0\0\2', b'\x08\0\0\0\3'), False),
+    ],
+)
+def test_a_size_is_opencvs_whatever_the_orientation(content, late):
+    expected = cv2.imdecode(np.frombuffer(content, np.uint8), 1).shape
+    assert EncodedImage(content).size == expected[:2]
+    if late:
+        assert LateImage(content).shape == expected
+    else:
+        with pytest.raises(UndecodableImage, match='plain header'):
+            LateImage(content)
+
+
 @pytest.mark.parametrize('suffix', ['.png', '.jpg'])
 def test_gray_becomes_three_channels(suffix):
     gray = smooth(channels=1)
