@@ -73,8 +73,9 @@ class PackedImage(torch.Tensor):
     """An image that goes to shared memory in one piece when it is sent.
 
     Like a ``torch.Tensor``, which every operation on it returns and which
-    arrives in another process. The memory is anonymous: it takes no room in
-    ``/dev/shm``. Where that is not to be had, it is sent as any tensor.
+    arrives in another process or comes out of a file. The memory is
+    anonymous: it takes no room in ``/dev/shm``. Where that is not to be had,
+    it is sent as any tensor.
     """
 
     @classmethod
@@ -93,6 +94,11 @@ class PackedImage(torch.Tensor):
         """A packed image in memory of its own."""
         return self.of(copy.deepcopy(self.as_subclass(torch.Tensor), memo))
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Stored as a tensor, to be read without mmcp."""
+        plain = self.as_subclass(torch.Tensor)
+        return plain.__reduce_ex__(protocol)  # type: ignore[no-untyped-call]
+
     @classmethod
     def __torch_function__(
         cls,
@@ -108,8 +114,9 @@ class PackedImage(torch.Tensor):
 
 def _send_image(image: PackedImage) -> Any:
     plain = image.as_subclass(torch.Tensor)
-    if _can_be_written(plain):
-        storage = _written(plain.untyped_storage())
+    descriptor = _anonymous_memory() if _can_be_written(plain) else None
+    if descriptor is not None:
+        storage = _written(plain.untyped_storage(), descriptor)
         size, stride = plain.size(), plain.stride()
         plain = torch.empty(0, dtype=plain.dtype).set_(
             storage, plain.storage_offset(), size, stride
@@ -121,21 +128,30 @@ def _can_be_written(image: torch.Tensor) -> bool:
     strategy = get_sharing_strategy()  # type: ignore[no-untyped-call]
     return (
         strategy == 'file_descriptor'
-        and hasattr(os, 'memfd_create')
         and image.device.type == 'cpu'
         and not image.is_shared()  # type: ignore[no-untyped-call]
     )
 
 
-def _written(storage: torch.UntypedStorage) -> torch.UntypedStorage:
-    """A copy in anonymous shared memory.
+def _anonymous_memory() -> int | None:
+    """A new descriptor; None if the system has no such memory."""
+    try:
+        return os.memfd_create('mmcp-image')
+    except (AttributeError, OSError):
+        # Not Linux, or a sandbox without the call.
+        return None
+
+
+def _written(
+    storage: torch.UntypedStorage, descriptor: int
+) -> torch.UntypedStorage:
+    """A copy in anonymous shared memory, whose descriptor is closed.
 
     Writing to a file fills its pages one after the other; a copy to memory
     that is mapped already would stop at each of them.
     """
     whole = torch.empty(0, dtype=torch.uint8).set_(storage)
     content = memoryview(whole.numpy())  # type: ignore[arg-type]
-    descriptor = os.memfd_create('mmcp-image')
     try:
         while content:
             content = content[os.write(descriptor, content) :]

@@ -1,4 +1,6 @@
 import copy
+import errno
+import io
 import os
 import pickle
 from multiprocessing.reduction import ForkingPickler
@@ -8,8 +10,10 @@ import pytest
 import torch
 from mmdet.structures import DetDataSample
 from mmdet.structures.bbox import HorizontalBoxes
+from mmengine.dataset import pseudo_collate
 from mmengine.structures import InstanceData, PixelData
 from torch.multiprocessing import get_sharing_strategy, set_sharing_strategy
+from torch.utils.data import DataLoader, Dataset
 
 from mmcp.functional.patches import Patch
 from mmcp.structures import CroppedBitmapMasks
@@ -85,29 +89,38 @@ def test_only_what_is_seen_of_a_large_tensor_is_sent():
     assert got.gt_instances.part.tolist() == [0, 0]
 
 
-@pytest.fixture(params=['written', 'file_system', 'no memfd'])
+def refuse(name):
+    raise OSError(errno.EPERM, 'not permitted')
+
+
+@pytest.fixture(params=['written', 'file_system', 'no memfd', 'refused'])
 def way(request, monkeypatch):
     before = get_sharing_strategy()
     if request.param == 'file_system':
         set_sharing_strategy('file_system')
     if request.param == 'no memfd':
         monkeypatch.delattr(os, 'memfd_create')
+    if request.param == 'refused':
+        monkeypatch.setattr(os, 'memfd_create', refuse)
     yield request.param
     set_sharing_strategy(before)
 
 
 @pytest.mark.parametrize(
-    'plain',
+    'make',
+    # New ones each time: torch moves what it sends to shared memory.
     [
-        image(),
-        image().contiguous(),
+        lambda: image(),
+        lambda: image().contiguous(),
         # A part of a larger one, as the jitter leaves them.
-        image()[:, 3:, 5:],
-        image()[:0],
-        image().clone().share_memory_(),
+        lambda: image()[:, 3:, 5:],
+        lambda: image()[:0],
+        lambda: image(0, 0),
+        lambda: image().clone().share_memory_(),
     ],
 )
-def test_an_image_arrives_in_the_same_layout(way, plain):
+def test_an_image_arrives_in_the_same_layout(way, make):
+    plain = make()
     packed = PackedImage.of(plain)
     assert packed.data_ptr() == plain.data_ptr()
     content, got = send(packed)
@@ -146,4 +159,59 @@ def test_operations_on_an_image_give_tensors():
     copied = copy.deepcopy(packed)
     assert torch.equal(copied, packed)
     assert copied.data_ptr() != packed.data_ptr()
-    assert torch.equal(pickle.loads(pickle.dumps(packed)), image())
+
+
+def test_an_image_in_a_file_is_a_plain_tensor():
+    file = io.BytesIO()
+    torch.save(PackedImage.of(image()), file)
+    file.seek(0)
+    for got in (
+        torch.load(file, weights_only=True),
+        pickle.loads(pickle.dumps(PackedImage.of(image()))),
+    ):
+        assert type(got) is torch.Tensor
+        assert torch.equal(got, image())
+
+
+class Samples(Dataset):
+    """As the last transform leaves them."""
+
+    def __len__(self):
+        return 300
+
+    def __getitem__(self, index):
+        made = sample(extra=torch.full((2, 40_000), index))
+        made.set_metainfo(dict(open_files=open_files(), img_id=index))
+        packed = PackedImage.of(torch.full((3, 8, 9), index % 256))
+        return dict(inputs=packed, data_samples=made)
+
+
+def open_files():
+    return len(os.listdir('/proc/self/fd'))
+
+
+@pytest.mark.skipif(
+    not os.path.isdir('/proc/self/fd'), reason='open files are not listed'
+)
+def test_workers_send_many_samples_and_leave_no_file_open():
+    loader = DataLoader(
+        Samples(),
+        num_workers=1,
+        batch_size=2,
+        collate_fn=pseudo_collate,
+        persistent_workers=True,
+    )
+    counts = []
+    for _ in range(2):
+        for number, batch in enumerate(loader):
+            for place in range(2):
+                made = batch['data_samples'][place]
+                index = 2 * number + place
+                assert made.img_id == index
+                assert (made.gt_instances.extra == index).all()
+                assert (batch['inputs'][place] == index % 256).all()
+                counts.append(made.open_files)
+        del batch, made
+        counts.append(open_files())
+    # A descriptor for each of 1200 tensors would show.
+    assert max(counts) < min(counts) + 60
