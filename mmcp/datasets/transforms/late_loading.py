@@ -2,13 +2,19 @@
 
 from typing import Any
 
+import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from mmengine import fileio
+from numpy.typing import NDArray
 
 from mmcp.datasets.transforms.load_annotations import LoadAnnotations
 from mmcp.datasets.transforms.postponed_images import are_images_postponed
 from mmcp.datasets.transforms.scale_jitter import ScaleJitter
-from mmcp.functional.decoding import LateImage, UndecodableImage
+from mmcp.functional.decoding import (
+    EncodedImage,
+    LateImage,
+    UndecodableImage,
+)
 
 __all__ = ['LateLoading', 'load_late']
 
@@ -38,17 +44,24 @@ class LateLoading(LoadImageFromFile):  # type: ignore[misc]
         """
         image = self._read(results) if are_images_postponed() else None
         if image is None:
+            # Nobody waits, or the file is broken: this says so.
             loaded: dict[str, Any] | None = super().transform(results)
             return loaded
         results['img'] = image
         results['img_shape'] = results['ori_shape'] = image.shape[:2]
         return results
 
-    def _read(self, results: dict[str, Any]) -> LateImage | None:
+    def _read(
+        self, results: dict[str, Any]
+    ) -> LateImage | NDArray[np.uint8] | None:
         path = str(results['img_path'])
         content = self._content(path)
         try:
             return LateImage(content, path)
+        except UndecodableImage:
+            pass
+        try:
+            return EncodedImage(content).decode()
         except UndecodableImage:
             return None
 

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from mmcv.transforms import LoadImageFromFile
 from mmdet.datasets import BaseDetDataset
+from mmengine import fileio
 from mmengine.dataset import RepeatDataset
 from mmengine.registry import init_default_scope
 
@@ -108,8 +109,33 @@ def test_a_jpeg_is_left_undecoded(paths, decoded):
     np.testing.assert_array_equal(np.asarray(image), expected)
 
 
-def test_other_files_are_decoded_at_once(paths):
-    assert isinstance(load(paths[2], late=True)['img'], np.ndarray)
+def test_other_files_are_decoded_at_once_and_read_once(paths, monkeypatch):
+    stock = LoadImageFromFile(backend_args=dict(backend='local'))
+    expected = stock(dict(img_path=paths[2]))
+    read = []
+    get = fileio.get
+
+    def record(path, **kwargs):
+        read.append(path)
+        return get(path, **kwargs)
+
+    monkeypatch.setattr(fileio, 'get', record)
+    with postponed_images():
+        got = LateLoading(stock)(dict(img_path=paths[2]))
+    assert read == [paths[2]]
+    assert isinstance(got['img'], np.ndarray)
+    np.testing.assert_array_equal(got.pop('img'), expected.pop('img'))
+    assert got == expected
+
+
+@pytest.mark.parametrize('late', [False, True])
+def test_what_is_no_image_is_the_stock_transforms_error(tmp_path, late):
+    text = tmp_path / 'text.png'
+    text.write_text('no image')
+    with pytest.raises(AssertionError, match=r'failed to load.*text\.png'):
+        load(str(text), late)
+    with pytest.raises(FileNotFoundError, match=r'nowhere\.jpg'):
+        load(str(tmp_path / 'nowhere.jpg'), late)
 
 
 @pytest.mark.parametrize('late', [False, True])
