@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from checkpoint_layouts import moco_v2, random_resnet
 from mmdet.visualization import DetLocalVisualizer
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope
@@ -216,6 +217,23 @@ def test_payload_does_not_run(data, tmp_path, capfd, way, legacy):
     assert f'error: {path} was not opened' in error
     assert '--trust-checkpoint' in error
     assert 'Traceback' not in error
+
+
+@pytest.mark.parametrize('way', [by_load_from, by_test_argument])
+def test_a_file_that_would_load_nothing_is_refused(data, tmp_path, capfd, way):
+    write_detector(tmp_path, data / 'coco', steps=1)
+    path, work = tmp_path / 'moco.pth', tmp_path / 'work'
+    torch.save(moco_v2(random_resnet()), path)
+    main, words = way(tmp_path, work, path)
+
+    assert call(main, *words, '--work-dir', work) == 1
+
+    error = capfd.readouterr().err
+    assert f'error: {path} (MoCo v1 or v2' in error
+    assert 'nothing would be loaded' in error
+    assert 'model.init_cfg.type=mmcp.Pretrained' in error
+    assert 'Traceback' not in error
+    assert not (work / 'iter_1.pth').exists()
 
 
 @pytest.mark.parametrize('way', [by_load_from, by_init_cfg, by_test_argument])

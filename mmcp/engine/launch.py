@@ -21,6 +21,7 @@ from mmcp.engine.config import load_config
 from mmcp.engine.devices import adapt_to_devices, require_launcher
 from mmcp.engine.failures import explain
 from mmcp.engine.hooks.interrupt_hook import TrainingInterrupted
+from mmcp.engine.hooks.loaded_weights_hook import LoadedWeightsHook
 from mmcp.engine.messages import process_rank, say
 from mmcp.engine.options import OptionsAction, check_names, merge_options
 from mmcp.engine.starting_point import choose_checkpoint
@@ -136,7 +137,10 @@ def build_runner(
     adapt_to_devices(cfg)
     if 'runner_type' in cfg:
         return RUNNERS.build(cfg)
-    return Runner.from_cfg(cfg)
+    runner = Runner.from_cfg(cfg)
+    if cfg.get('load_from'):
+        runner.register_hook(LoadedWeightsHook(cfg.load_from))
+    return runner
 
 
 def run_tool(

@@ -8,6 +8,7 @@ from mmcp.engine.hooks.curves_hook import CurvesHook
 from mmcp.engine.hooks.interrupt_hook import InterruptHook, TrainingInterrupted
 from mmcp.engine.hooks.knn_hook import KNNHook
 from mmcp.engine.hooks.linear_probe_hook import LinearProbeHook
+from mmcp.engine.hooks.loaded_weights_hook import LoadedWeightsHook
 from mmcp.engine.hooks.mid_epoch_resume_hook import MidEpochResumeHook
 from mmcp.engine.hooks.momentum_schedule_hook import MomentumScheduleHook
 from mmcp.engine.hooks.similarity_map_hook import SimilarityMapHook
@@ -23,6 +24,7 @@ __all__ = [
     'InterruptHook',
     'KNNHook',
     'LinearProbeHook',
+    'LoadedWeightsHook',
     'MidEpochResumeHook',
     'MomentumScheduleHook',
     'SimilarityMapHook',
