@@ -31,6 +31,12 @@ from mmcp.engine.launch import run_tool
 
 
 def run(checkpoint, *options):
+    options = list(options)
+    if '--config' in options:
+        place = options.index('--config') + 1
+        options[place] = checkpoint.parent / options[place]
+        options[place].parent.mkdir(parents=True, exist_ok=True)
+        options[place].touch()
     out = checkpoint.parent / 'out'
     arguments = [checkpoint, '--out-dir', out, '--date', '20260131', *options]
     return publish(parse_args([str(word) for word in arguments]))
@@ -320,7 +326,13 @@ def test_log_goes_beside_it(tmp_path):
 
 def test_mistakes_end_in_one_line(tmp_path, capsys):
     source = save(tmp_path, mmcp_cp2(random_resnet()))
-    common = ['--out-dir', str(tmp_path / 'out'), '--config', 'a.py']
+    config = tmp_path / 'a.py'
+    config.touch()
+    common = ['--out-dir', str(tmp_path / 'out'), '--config', str(config)]
+    wrong = [*common[:-1], str(tmp_path / 'b.py')]
+    assert run_tool(main, [str(source), *wrong]) == 1
+    assert 'b.py does not exist' in capsys.readouterr().err
+    assert not (tmp_path / 'out').exists()
     assert run_tool(main, [str(source), *common, '--date', '1.2.26']) == 1
     assert 'must be YYYYMMDD' in capsys.readouterr().err
     assert run_tool(main, [str(tmp_path / 'no.pth'), *common]) == 1

@@ -83,11 +83,13 @@ def publish(args: argparse.Namespace) -> Path:
 
     Raises:
         CheckpointError: If the checkpoint cannot be used.
+        FileNotFoundError: If config or log do not exist.
         UsageError: If name or date are not known.
     """
     checkpoint = load_safely(str(args.checkpoint), trust=args.trust_checkpoint)
-    if args.log is not None and not args.log.is_file():
-        raise FileNotFoundError(f'Log {args.log} does not exist.')
+    for what, path in (('Log', args.log), ('Config', args.config)):
+        if path is not None and not path.is_file():
+            raise FileNotFoundError(f'{what} {path} does not exist.')
     contents = choose_contents(
         checkpoint, str(args.checkpoint), keep_config=args.keep_config
     )
