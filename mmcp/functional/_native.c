@@ -10,6 +10,7 @@
 
 #include <math.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* pycocotools rounds coordinates to fifths of a pixel. */
@@ -58,7 +59,8 @@ static int take_parts(PyObject *sequence, Parts *parts) {
         PyErr_NoMemory();
         return -1;
     }
-    while (parts->count < count) {
+    /* An item's own code may shorten a list. */
+    while (parts->count < Py_MIN(count, PySequence_Fast_GET_SIZE(fast))) {
         PyObject *item = PySequence_Fast_GET_ITEM(fast, parts->count);
         Py_buffer *view = &parts->views[parts->count];
         if (PyObject_GetBuffer(item, view, PyBUF_FORMAT | PyBUF_ND) < 0) {
@@ -307,7 +309,7 @@ static PyObject *clip(PyObject *self, PyObject *args) {
     PyObject *out = PyList_New(parts.count);
     for (Py_ssize_t k = 0; out != NULL && k < parts.count; k++) {
         PyObject *cut = clip_part(
-            PyList_GET_ITEM(sequence, k), points_of(&parts.views[k]),
+            parts.views[k].obj, points_of(&parts.views[k]),
             vertices_of(&parts.views[k]), limits);
         if (cut == NULL) {
             Py_CLEAR(out);
@@ -426,6 +428,9 @@ static int cross_edge(Crossings *all, const int32_t *a, const int32_t *b) {
 static int cross_part(Crossings *all, const double *points,
                       Py_ssize_t count) {
     int32_t first[2], last[2], now[2];
+    if (count == 0) {
+        return 1;
+    }
     for (Py_ssize_t k = 0; k < count; k++) {
         for (int axis = 0; axis < 2; axis++) {
             double value = points[2 * k + axis];
@@ -625,7 +630,7 @@ static PyObject *rasterise(PyObject *self, PyObject *args) {
         take_parts(sequence, &parts) < 0) {
         return NULL;
     }
-    Crossings all = {NULL, 0, 0, width, height};
+    Crossings all = {NULL, 0, 0, Py_MAX(width, 0), Py_MAX(height, 0)};
     Py_ssize_t *ends = PyMem_New(Py_ssize_t, parts.count + 1);
     int status = 1;
     if (ends == NULL) {

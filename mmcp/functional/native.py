@@ -24,7 +24,7 @@ def _load() -> Any:
         module = import_module('mmcp.functional._native')
     except ImportError:
         return None
-    return module if module.VERSION == VERSION else None
+    return module if getattr(module, 'VERSION', 0) == VERSION else None
 
 
 compiled = _load()

@@ -1,9 +1,10 @@
 import subprocess
 import sys
+from types import ModuleType
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from mask_samples import random_bitmap
 from native_paths import needs_compiled
@@ -73,7 +74,11 @@ def test_the_compiled_module_is_used_and_can_be_left_out():
 
 
 def test_one_of_another_version_is_not_used(monkeypatch):
-    monkeypatch.setattr(native, 'VERSION', native.VERSION + 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(native, 'VERSION', native.VERSION + 1)
+        assert native._load() is None
+    name = 'mmcp.functional._native'
+    monkeypatch.setitem(sys.modules, name, ModuleType(name))
     assert native._load() is None
 
 
@@ -95,6 +100,49 @@ def test_absurd_coordinates_are_left_to_the_twin():
     assert native.compiled.rasterise([far], 4, 4) is None
     broken = np.array([0, 0, np.nan, 0, 0, 4])
     assert native.compiled.rasterise([broken], 4, 4) is None
+
+
+def test_parts_of_other_sizes_are_read_within_their_bounds():
+    empty = np.zeros(0)
+    assert native.compiled.rasterise([empty], 4, 4) == (0, 0, (0, 0), b'')
+    assert native.compiled.clip([empty], 4.0, 4.0) == [empty]
+    odd = np.array([0, 0, 4, 0, 4, 4, 9.0])
+    square = native.compiled.rasterise([odd[:6]], 4, 4)
+    assert native.compiled.rasterise([odd, empty], 4, 4) == square
+
+
+@pytest.mark.parametrize('size', [(0, 0), (0, 5), (5, 0), (-5, 5), (5, -5)])
+def test_images_without_a_pixel(size):
+    part = np.array([-3, -3, 9, 0, 9, 9.0])
+    *_, pixels = native.compiled.rasterise([part, part], *size)
+    assert pixels == b''
+
+
+hostile = st.one_of(
+    coordinate,
+    st.floats(),
+    st.sampled_from([1e300, -1e300, 1e9, 9.9e7, -9.9e7]),
+)
+
+
+@given(
+    st.lists(st.lists(hostile, max_size=12).map(np.array), max_size=3),
+    st.integers(0, 40),
+    st.integers(0, 40),
+    hostile,
+)
+@settings(suppress_health_check=[HealthCheck.too_slow])
+def test_anything_that_is_a_number_ends_well(parts, height, width, limit):
+    parts = [part.astype(np.float64) for part in parts]
+    made = native.compiled.rasterise(parts, height, width)
+    if made is not None:
+        x, y, (rows, columns), pixels = made
+        assert len(pixels) == rows * columns
+        assert 0 <= x <= x + columns <= width
+        assert 0 <= y <= y + rows <= height
+    assert len(native.compiled.measure(parts)) == 5
+    for part in native.compiled.clip(parts, limit, limit):
+        assert len(memoryview(part).cast('B')) % 8 == 0
 
 
 @given(st.lists(st.lists(number, max_size=9), max_size=3))
