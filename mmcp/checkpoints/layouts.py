@@ -58,6 +58,9 @@ class Layout:
             use any more.
         plain: Whether the backbone must start as torchvision's or timm's do;
             its prefix alone says too little.
+        style: What OpenMMLab calls the style of all its ResNets: 'pytorch' if
+            the 3x3 convolution of a bottleneck has the stride. None where
+            files differ.
     """
 
     name: str
@@ -70,6 +73,7 @@ class Layout:
     further: Mapping[str, str] = field(default_factory=dict)
     pretraining: bool = True
     plain: bool = False
+    style: str | None = None
 
     def describes(self, names: Collection[str]) -> bool:
         """Whether names are those of a file in this layout.
@@ -99,6 +103,7 @@ LAYOUTS = (
         ('encoder_q.backbone.', 'encoder_q.decode_head.contrast_conv.'),
         backbone='encoder_q.backbone.',
         head='encoder_q.decode_head.',
+        style='pytorch',
         projector=_mlp(
             'encoder_q.decode_head.contrast_conv.0.',
             'encoder_q.decode_head.contrast_conv.2.',
@@ -170,6 +175,7 @@ LAYOUTS = (
         ('base_encoder.',),
         backbone='base_encoder.',
         plain=True,
+        style='pytorch',
     ),
     Layout(
         'moco',
@@ -178,6 +184,7 @@ LAYOUTS = (
         backbone='encoder_q.',
         projector=_mlp('encoder_q.fc.0.', 'encoder_q.fc.2.'),
         plain=True,
+        style='pytorch',
     ),
     Layout(
         'pixpro',
@@ -185,6 +192,7 @@ LAYOUTS = (
         ('encoder.', 'encoder_k.'),
         backbone='encoder.',
         plain=True,
+        style='pytorch',
     ),
     Layout(
         'pycontrast',
@@ -193,6 +201,7 @@ LAYOUTS = (
         ('encoder.',),
         backbone='encoder.',
         plain=True,
+        style='pytorch',
     ),
     *(
         Layout(
@@ -203,6 +212,7 @@ LAYOUTS = (
             head='',
             projector=_mlp('contrast_conv.0.', 'contrast_conv.2.'),
             plain=True,
+            style='pytorch',
         )
         for mark in ('contrast_conv.', 'image_pool.', 'convs.')
     ),

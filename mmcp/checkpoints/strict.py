@@ -136,10 +136,12 @@ def load_weights(
         ValueError: If ``part`` is unknown.
         MismatchError: If the model has no such part, or anything does not
             fit.
+        CheckpointError: If a number is NaN or infinite.
     """
     modules = wanted_parts(model, part)
     _check_neck(model, modules, weights)
     _check_heads(modules.get('backbone'), weights)
+    _check_style(modules.get('backbone'), weights)
     held = {name: _held(name, weights) for name in modules}
     resized = _fit_positions(modules.get('backbone'), held)
     comparisons = tuple(
@@ -147,6 +149,7 @@ def load_weights(
         for name, module in modules.items()
     )
     _check(comparisons, weights)
+    _check_numbers(comparisons, held, weights.source)
     for comparison in comparisons:
         name = comparison.part
         _copy(modules[name], held[name], comparison)
@@ -268,6 +271,21 @@ def _check_heads(backbone: nn.Module | None, weights: ModelWeights) -> None:
     )
 
 
+def _check_style(backbone: nn.Module | None, weights: ModelWeights) -> None:
+    """Compares where bottlenecks have their stride, which no shape tells."""
+    theirs, ours = weights.layout.style, getattr(backbone, 'style', None)
+    bottlenecks = 'layer1.0.conv3.weight' in weights.backbone
+    if not bottlenecks or None in (theirs, ours) or theirs == ours:
+        return
+    raise MismatchError(
+        f'{weights.source} ({weights.layout.title}) is a ResNet with the '
+        'stride in the 3x3 convolutions, but the model, of '
+        f'style={ours!r}, has it in the 1x1 before. All tensors would fit, '
+        f'and the features would be wrong. Set style={theirs!r} in the '
+        'backbone, and normalise the images as the file was trained with.'
+    )
+
+
 def _fit_positions(
     backbone: nn.Module | None, held: Mapping[str, dict[str, Tensor]]
 ) -> str:
@@ -310,6 +328,23 @@ def _check(comparisons: tuple[Comparison, ...], weights: ModelWeights) -> None:
         *(f'Likely cause: {cause}.' for cause in causes),
     ]
     raise MismatchError('\n'.join(lines))
+
+
+def _check_numbers(
+    comparisons: tuple[Comparison, ...],
+    held: Mapping[str, Mapping[str, Tensor]],
+    source: str,
+) -> None:
+    for comparison in comparisons:
+        part = comparison.part
+        for name in comparison.needed:
+            value = held[part][name]
+            if value.is_floating_point() and not value.isfinite().all():
+                raise CheckpointError(
+                    f'{source}: {name} of the {part} holds NaN or infinity, '
+                    'so the training that wrote it has diverged; nothing was '
+                    'loaded. Take an earlier checkpoint of it.'
+                )
 
 
 def _copy(

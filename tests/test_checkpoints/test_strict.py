@@ -4,9 +4,12 @@ import pytest
 import torch
 from checkpoint_layouts import (
     dino_backbone,
+    infomin,
     mmcp_cp2,
     mmcp_moco,
+    moco_v2,
     moco_v3,
+    pixpro,
     random_resnet,
     resnet_config,
     torchvision,
@@ -23,7 +26,12 @@ from checkpoint_models import (
 )
 from cp2_models import cp2, resnet
 
-from mmcp.checkpoints import MismatchError, load_weights, sort_weights
+from mmcp.checkpoints import (
+    CheckpointError,
+    MismatchError,
+    load_weights,
+    sort_weights,
+)
 from mmcp.checkpoints.strict import find_parts, parse_part
 
 
@@ -235,6 +243,55 @@ def test_heads_that_no_width_tells_are_asked_for(dims, heads):
     assert '(100 %)' in str(load_weights(model, sort_weights(noted, 'x')))
     wrong = sort_weights(vit(dims), 'x', num_heads=heads + 1)
     assert f'with {heads + 1} attention heads' in refusal(model, wrong)
+
+
+def bottlenecks(style):
+    return build(
+        resnet_config(
+            depth=50, base_channels=2, strides=(1, 2, 2, 2), style=style
+        )
+    )
+
+
+@pytest.mark.parametrize('make', [moco_v2, moco_v3, pixpro, infomin])
+def test_stride_in_another_convolution(make):
+    """Caffe's ResNet has the same tensors and computes something else."""
+    model = bottlenecks('pytorch')
+    weights = sort_weights(make(model.state_dict()), 'resnet.pth')
+    assert '(100 %)' in str(load_weights(model, weights))
+    message = refusal(bottlenecks('caffe'), weights)
+    assert message.startswith('resnet.pth (')
+    assert "of style='caffe', has it in the 1x1 before" in message
+    assert "Set style='pytorch' in the backbone" in message
+    # Files of a kind of which there are both.
+    either = sort_weights(torchvision(model.state_dict()), 'x')
+    assert load_weights(bottlenecks('caffe'), either)
+
+
+def test_basic_blocks_have_one_style():
+    weights = sort_weights(moco_v2(random_resnet()), 'x')
+    assert load_weights(build(resnet_config(style='caffe')), weights)
+
+
+@pytest.mark.parametrize('value', [float('nan'), float('inf')])
+@pytest.mark.parametrize(
+    ('name', 'words'),
+    [
+        ('backbone.bn1.running_var', 'bn1.running_var of the backbone'),
+        ('decode_head.convs.0.bn.bias', 'convs.0.bn.bias of the head'),
+    ],
+)
+def test_a_training_that_diverged(name, words, value):
+    content = mmcp_cp2(random_resnet())
+    content['state_dict'][f'encoder_q.{name}'][1] = value
+    weights = sort_weights(content, 'cp2.pth')
+    model = encoder_decoder()
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    with pytest.raises(CheckpointError) as caught:
+        load_weights(model, weights, 'backbone+head')
+    assert f'cp2.pth: {words} holds NaN or infinity' in str(caught.value)
+    after = model.state_dict()
+    assert all(torch.equal(after[k], before[k]) for k in before)
 
 
 @pytest.mark.parametrize('size', [24, (16, 24)])
