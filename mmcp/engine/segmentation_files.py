@@ -66,7 +66,12 @@ def missing_files(dataset: Mapping[str, Any], kind: Any) -> list[str]:
     if names is None:
         return [*problems, f'no list {origin}']
     if not names and os.path.exists(origin):
-        problems.append(f'no *{suffixes["img_path"]} in {origin}')
+        kind = f'*{suffixes["img_path"]}' if os.path.isdir(origin) else 'names'
+        problems.append(f'no {kind} in {origin}')
+    if '' in names:
+        # It would be taken for an image without a name.
+        problems.append(f'line {names.index("") + 1:,} of {origin} is empty')
+        names = [name for name in names if name]
     for key, words in (('img_path', 'images'), ('seg_map_path', 'label maps')):
         if key in places and os.path.isdir(places[key]):
             paths = [

@@ -1,6 +1,7 @@
 """Tests of finding out which files of segmentation data are missing."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 from check_configs import ROOT
@@ -97,6 +98,18 @@ def test_label_maps_that_were_never_converted(tmp_path):
         f'{folder}/tiny_0_{ending}, {folder}/tiny_1_{ending}, '
         f'{folder}/tiny_2_{ending}, ...'
     ]
+
+
+def test_lists_without_names_or_with_empty_lines(tmp_path):
+    cfg, _ = make('voc12aug-512x512', tmp_path)
+    dataset = cfg.val_dataloader.dataset
+    path = Path(dataset.data_root) / dataset.ann_file
+    text = path.read_text()
+    path.write_text(f'{text}\n')
+    count = len(text.splitlines())
+    assert told(cfg, ['val']) == [f'line {count + 1} of {path} is empty']
+    path.write_text('')
+    assert told(cfg, ['val']) == [f'no names in {path}']
 
 
 def test_folders_without_images(tmp_path):
