@@ -134,8 +134,7 @@ class CopyPasteDataset:
         self.source_pipeline = Compose(source_pipeline)
         self.prob = prob
         transforms = self.source_pipeline.transforms
-        # A class of somebody else's may look at the images.
-        looks = type(self.copy_paste) not in (CopyPaste, DetMixUp)
+        looks = _looks(self.copy_paste)
         self._cache = _SourceCache(
             self.source,
             cache,
@@ -149,8 +148,6 @@ class CopyPasteDataset:
             if _ends_in_jitter(leaf):
                 load_late(leaf.pipeline.transforms)
         self._source_postponed = not looks and _last_is_jitter(transforms)
-        kinds = [type(t) for t in self.pipeline.transforms]
-        self._packs = not looks and kinds == [PackDetInputs]
         self._chances = self._weigh_images()
         # Shared memory: persistent workers see the hook change it.
         self._stop = torch.tensor([_NEVER])
@@ -165,6 +162,16 @@ class CopyPasteDataset:
         self._stop.share_memory_()  # type: ignore[no-untyped-call]
         # The same memory, cheaper to read.
         self._stop_position: NDArray[np.int64] = self._stop.numpy()
+
+    @property
+    def _packs(self) -> bool:
+        """Whether what follows takes an image that is not made yet.
+
+        Asked for each sample: MMDetection's ``PipelineSwitchHook`` replaces
+        the pipeline in the middle of a training.
+        """
+        kinds = [type(t) for t in self.pipeline.transforms]
+        return kinds == [PackDetInputs] and not _looks(self.copy_paste)
 
     @property
     def metainfo(self) -> dict[str, Any]:
@@ -379,6 +386,11 @@ def _own(sample: Results) -> Results:
         key: copy.deepcopy(value) if isinstance(value, changed) else value
         for key, value in sample.items()
     }
+
+
+def _looks(paste: Any) -> bool:
+    """Whether a transform, of somebody else's say, may look at the images."""
+    return type(paste) not in (CopyPaste, DetMixUp)
 
 
 def _ends_in_jitter(dataset: Any) -> bool:

@@ -6,6 +6,7 @@ import torch
 from mmdet.datasets import BaseDetDataset
 from mmengine.dataset import (
     ClassBalancedDataset,
+    Compose,
     ConcatDataset,
     RepeatDataset,
 )
@@ -140,6 +141,13 @@ def test_what_is_packed_at_last_is_the_same(blend, prob):
         np.testing.assert_array_equal(
             mine.masks.to_ndarray(), theirs.masks.to_ndarray()
         )
+
+
+def test_a_pipeline_that_is_switched_later_gets_an_array():
+    dataset = CopyPasteDataset(folder())
+    samples_of(dataset, 2)
+    dataset.pipeline = Compose([look, PackDetInputs()])
+    samples_of(dataset)
 
 
 def test_mixing_takes_images_that_are_made_late(monkeypatch):
