@@ -52,7 +52,7 @@ class ForwardCheck:
             return (
                 'forward check: not made; it knows ResNets with batch '
                 'normalisation, EfficientNets and transformers by the names '
-                'of timm'
+                'of timm, if their number of heads is known (--num-heads)'
             )
         return (
             f'forward check: {self.model} gives the features of the source; '
