@@ -210,9 +210,9 @@ def test_difficult_objects_are_neither_objects_nor_background(stem):
 
     stages = [train_cfg.rpn, *_as_list(train_cfg.rcnn)]
     for stage in stages:
-        assigned = TASK_UTILS.build(stage.assigner).assign(
-            priors, objects, difficult
-        )
+        with DefaultScope.overwrite_default_scope('mmdet'):
+            assigner = TASK_UTILS.build(stage.assigner)
+        assigned = assigner.assign(priors, objects, difficult)
         assert assigned.gt_inds.tolist() == [1, -1]
 
 
