@@ -55,7 +55,9 @@ def sound_runs(rle: Any, height: int, width: int) -> NDArray[np.int64] | None:
         runs = runs_of(rle['counts'], check=True)
     except (TypeError, ValueError, KeyError, IndexError):
         return None
-    sound = (runs >= 0).all() and int(runs.sum()) == height * width
+    area = height * width
+    # One by one too: a sum of large numbers may wrap around to the area.
+    sound = ((runs >= 0) & (runs <= area)).all() and runs.sum() == area
     return runs if sound else None
 
 

@@ -63,6 +63,9 @@ def test_runs_that_add_up_are_sound(counts):
         'é',
         'o' * 14,
         'o' * 14 + '0',
+        # Modulo 2 ** 64 these add up.
+        [2**62, 2**62, 2**62, 2**62 + 100],
+        [2**63 - 1, 1, 2**63 - 1, 101],
     ],
 )
 def test_other_runs_are_broken(counts):
