@@ -53,7 +53,7 @@ def sound_runs(rle: Any, height: int, width: int) -> NDArray[np.int64] | None:
         if [int(side) for side in rle['size']] != [height, width]:
             return None
         runs = runs_of(rle['counts'], check=True)
-    except (TypeError, ValueError, KeyError, IndexError):
+    except (TypeError, ValueError, KeyError, IndexError, OverflowError):
         return None
     area = height * width
     # One by one too: a sum of large numbers may wrap around to the area.

@@ -83,6 +83,7 @@ def test_other_runs_are_broken(counts):
         {'size': SIZE},
         {'size': 10, 'counts': [100]},
         {'size': [10], 'counts': [100]},
+        {'size': [float('inf'), 10], 'counts': [100]},
         {'size': [20, 5], 'counts': [100]},
     ],
 )
