@@ -136,6 +136,11 @@ class SegCopyPaste(ClassDraws, ShownArguments, BaseTransform):  # type: ignore[m
             raise ValueError(f'min_area must be >= 1, but is {min_area}')
         if blend_sigma <= 0:
             raise ValueError(f'blend_sigma must be > 0, but is {blend_sigma}')
+        if isinstance(class_weights, str):
+            raise ValueError(
+                f'class_weights={class_weights!r} counts objects, and label '
+                'maps have none; give a dict from class to weight'
+            )
         self.mode = mode
         self.num_pasted = num_pasted
         self.prob = prob

@@ -248,6 +248,10 @@ def test_an_image_of_another_size_than_its_map_is_refused():
         (dict(min_area=0), 'min_area must be >= 1'),
         (dict(num_pasted='some'), "num_pasted must be 'random'"),
         (dict(class_weights={1: -1}), 'must be finite and not negative'),
+        (
+            dict(class_weights='inverse_frequency'),
+            'counts objects, and label maps have none; give a dict',
+        ),
     ],
 )
 def test_wrong_arguments_are_refused(kwargs, message):
