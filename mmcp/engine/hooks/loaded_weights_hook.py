@@ -6,9 +6,10 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from mmengine.hooks import Hook
-from torch import Size, Tensor
+from torch import Size, Tensor, nn
 
 from mmcp.checkpoints import CheckpointError, LayoutError, detect_layout
+from mmcp.checkpoints.config_text import look_up
 from mmcp.checkpoints.layouts import plain_name
 from mmcp.registry import HOOKS
 
@@ -52,7 +53,9 @@ class LoadedWeightsHook(Hook):  # type: ignore[misc]
             checkpoint: What the file holds.
 
         Raises:
-            CheckpointError: If nothing fits; the message says what to do.
+            CheckpointError: If nothing fits, or a converted or published
+                transformer has another number of attention heads than the
+                model; the message says what to do.
         """
         needed = _shapes(runner.model.state_dict())
         if any(mark in name for name in needed for mark in _SHARDED):
@@ -61,11 +64,33 @@ class LoadedWeightsHook(Hook):  # type: ignore[misc]
         fitting = {n for n, shape in needed.items() if held.get(n) == shape}
         if needed and not fitting:
             raise CheckpointError(_refusal(self.source, held, needed))
+        _check_heads(self.source, checkpoint, runner.model)
         whole = len(fitting) == len(needed)
         runner.logger.log(
             logging.INFO if whole else logging.WARNING,
             _summary(fitting, needed),
         )
+
+
+def _check_heads(
+    source: str, checkpoint: Mapping[str, Any], model: nn.Module
+) -> None:
+    """Compares what our tools noted in a file with the model."""
+    theirs = look_up(checkpoint.get('meta'), 'mmcp', 'num_heads')
+    ours = {
+        module.num_heads
+        for name, module in model.named_modules()
+        if isinstance(module, nn.MultiheadAttention)
+        and 'backbone' in name.split('.')
+    }
+    if theirs is None or not ours or ours == {theirs}:
+        return
+    raise CheckpointError(
+        f'{source} is a transformer with {theirs} attention heads, but the '
+        f'model has {", ".join(map(str, sorted(ours)))}. All tensors would '
+        'fit, and the features would be wrong: --cfg-options '
+        f'model.backbone.num_heads={theirs}'
+    )
 
 
 def _shapes(state: Mapping[str, Any]) -> dict[str, Size]:

@@ -6,16 +6,20 @@ from types import SimpleNamespace
 import pytest
 import torch
 from checkpoint_layouts import (
+    fcn_config,
     mmcp_cp2,
     moco_v2,
     random_resnet,
     under,
+    vit,
+    vit_config,
 )
 from checkpoint_models import encoder_decoder
 from mmengine.runner.checkpoint import _load_checkpoint_to_model
 from mmseg.models.segmentors import SegTTAModel
 
-from mmcp.checkpoints import CheckpointError
+from mmcp.checkpoints import CheckpointError, sort_weights
+from mmcp.checkpoints.export import export_meta, export_weights
 from mmcp.engine.hooks import LoadedWeightsHook
 
 
@@ -76,6 +80,28 @@ def test_nothing_of_it(caplog):
         assert 'nothing would be loaded' in message
         assert 'in the model: backbone.conv1.weight, ' in message
         assert 'model.init_cfg.type=mmcp.Pretrained' in message
+
+
+@pytest.mark.parametrize('wrap', [lambda m: m, SegTTAModel])
+def test_heads_that_a_converted_file_notes(wrap):
+    weights = sort_weights(vit(), 'dino.pth')
+    content = dict(
+        meta=dict(mmcp=export_meta(weights)),
+        state_dict=export_weights(weights),
+    )
+    head = fcn_config(in_channels=384, in_index=0)
+    for heads in (6, 12):
+        model = wrap(encoder_decoder(vit_config(heads), head))
+        runner = SimpleNamespace(model=model, logger=logging.getLogger('x'))
+        if heads == 6:
+            LoadedWeightsHook('x').after_load_checkpoint(runner, content)
+            continue
+        with pytest.raises(CheckpointError) as caught:
+            LoadedWeightsHook('x.pth').after_load_checkpoint(runner, content)
+        message = str(caught.value)
+        assert 'x.pth is a transformer with 6 attention heads' in message
+        assert 'the model has 12' in message
+        assert message.endswith('model.backbone.num_heads=6')
 
 
 def test_sharded_models_are_left_alone(caplog):
