@@ -68,7 +68,7 @@ class LoadedWeightsHook(Hook):  # type: ignore[misc]
         whole = len(fitting) == len(needed)
         runner.logger.log(
             logging.INFO if whole else logging.WARNING,
-            _summary(fitting, needed),
+            _summary(fitting, held, needed),
         )
 
 
@@ -102,7 +102,7 @@ def _shapes(state: Mapping[str, Any]) -> dict[str, Size]:
     }
 
 
-def _summary(fitting: Collection[str], needed: Shapes) -> str:
+def _summary(fitting: Collection[str], held: Shapes, needed: Shapes) -> str:
     found, wanted = (
         Counter(name.split('.', 1)[0] for name in names)
         for names in (fitting, needed)
@@ -111,8 +111,13 @@ def _summary(fitting: Collection[str], needed: Shapes) -> str:
         f'{part} {found[part]:,} of {count:,}'
         for part, count in wanted.items()
     )
-    rest = '' if len(fitting) == len(needed) else '; the rest is left as it is'
-    return f'Tensors of the model that the checkpoint has: {parts}{rest}.'
+    notes = (
+        '' if len(fitting) == len(needed) else '; the rest is left as it is'
+    )
+    others = [n for n in needed if n in held and n not in fitting]
+    if others:
+        notes += f'. Of another shape in the file: {_listed(others)}'
+    return f'Tensors of the model that the checkpoint has: {parts}{notes}.'
 
 
 def _refusal(source: str, held: Shapes, needed: Shapes) -> str:

@@ -61,7 +61,8 @@ def test_some_of_it(caplog):
     assert load(encoder_decoder(), state, caplog) == (
         'WARNING',
         'Tensors of the model that the checkpoint has: backbone 104 of 105, '
-        'decode_head 0 of 7; the rest is left as it is.',
+        'decode_head 0 of 7; the rest is left as it is. Of another shape in '
+        'the file: backbone.conv1.weight.',
     )
 
 
