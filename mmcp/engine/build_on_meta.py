@@ -28,7 +28,7 @@ def build_on_meta(config: Config) -> nn.Module:
     ):
         try:
             model = _build(config.model, 'meta')
-        except (RuntimeError, NotImplementedError):
+        except RuntimeError:
             # Some models look at values while they are built.
             model = _build(config.model, 'cpu')
     # mmcv's MMSyncBN makes its parameters on the CPU whatever the device.

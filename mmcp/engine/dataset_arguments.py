@@ -1,8 +1,26 @@
-"""Arguments of a data set that was not built yet."""
+"""Arguments and ways of a data set that was not built yet."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+
+def keeps_methods(kind: Any, base_name: str, methods: Sequence[str]) -> bool:
+    """Whether a class does some things as a base of it does.
+
+    Args:
+        kind: Class of a data set.
+        base_name: Name of the base, which need not be imported.
+        methods: Names of the methods in question.
+
+    Returns:
+        True if it has such a base and overrides none of the methods.
+    """
+    bases = getattr(kind, '__mro__', ())
+    base = next((c for c in bases if c.__name__ == base_name), None)
+    return base is not None and all(
+        getattr(kind, name) is getattr(base, name) for name in methods
+    )
 
 
 def argument_of(dataset: Mapping[str, Any], kind: Any, name: str) -> str:

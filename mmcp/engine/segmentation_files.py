@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mmcp.engine.absent_files import absent_files
-from mmcp.engine.dataset_arguments import argument_of
+from mmcp.engine.dataset_arguments import argument_of, keeps_methods
 from mmcp.engine.options import leaves
 
 _BASE = 'BaseSegDataset'
@@ -25,12 +25,7 @@ def is_segmentation_data(kind: Any) -> bool:
         True if it is a ``BaseSegDataset`` that neither joins its paths nor
         lists its images in a way of its own.
     """
-    bases = getattr(kind, '__mro__', ())
-    base = next((c for c in bases if c.__name__ == _BASE), None)
-    return base is not None and all(
-        getattr(kind, name) is getattr(base, name)
-        for name in ('_join_prefix', 'load_data_list')
-    )
+    return keeps_methods(kind, _BASE, ('_join_prefix', 'load_data_list'))
 
 
 def missing_files(dataset: Mapping[str, Any], kind: Any) -> list[str]:

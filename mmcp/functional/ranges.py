@@ -1,8 +1,22 @@
-"""Checks of the ranges that random numbers are drawn from."""
+"""Checks of numbers, and of ranges that random ones are drawn from."""
 
 import math
 
-__all__ = ['check_range']
+__all__ = ['check_positive', 'check_range']
+
+
+def check_positive(**numbers: float) -> None:
+    """Makes sure that numbers are above 0.
+
+    Args:
+        **numbers: The numbers, by what the error calls them.
+
+    Raises:
+        ValueError: If one is not above 0.
+    """
+    for name, value in numbers.items():
+        if value <= 0:
+            raise ValueError(f'{name} must be > 0, but is {value}')
 
 
 def check_range(

@@ -19,6 +19,7 @@ from mmcp.datasets.transforms.mixing import (
     source_of,
 )
 from mmcp.datasets.transforms.paste_annotations import (
+    MAINTAINED_KEYS,
     PasteObjects,
     Results,
     bounds_of,
@@ -287,7 +288,7 @@ class CopyPaste(ClassDraws, ShownArguments, BaseTransform):  # type: ignore[misc
         """
         source = source_of(results, 'CopyPaste')
         destination = {k: v for k, v in results.items() if k != 'mix_results'}
-        refuse_stale_keys(destination)
+        refuse_stale_keys(destination, 'CopyPaste', MAINTAINED_KEYS)
         if not len(required(source, 'gt_bboxes', 'source')):
             return destination
         objects = self._read(source, 'source')

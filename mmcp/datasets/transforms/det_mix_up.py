@@ -15,6 +15,7 @@ from mmcp.datasets.transforms.paste_annotations import (
     put_boxes,
     put_masks,
     read_objects,
+    refuse_stale_keys,
     take_pasted,
     update_instance_ids,
     update_keypoints,
@@ -120,7 +121,7 @@ class DetMixUp(ClassDraws, ShownArguments, BaseTransform):  # type: ignore[misc]
         """
         source = source_of(results, 'DetMixUp')
         destination = {k: v for k, v in results.items() if k != 'mix_results'}
-        _refuse_stale_keys(destination)
+        refuse_stale_keys(destination, 'DetMixUp', _MIXED_KEYS)
         return self.apply(destination, source, self.draw(rng_of(results)))
 
     def draw(self, rng: np.random.Generator) -> MixUpParams:
@@ -171,16 +172,6 @@ class DetMixUp(ClassDraws, ShownArguments, BaseTransform):  # type: ignore[misc]
         # Nothing is hidden: the union of no masks.
         update_keypoints(out, source, keep, rows, union_of(()))
         return out
-
-
-def _refuse_stale_keys(results: Results) -> None:
-    for key, value in results.items():
-        annotation = key.startswith(('gt_', 'proposals'))
-        if annotation and key not in _MIXED_KEYS and value is not None:
-            raise ValueError(
-                f"DetMixUp cannot update '{key}', which would go stale; "
-                'remove it from the pipeline or load it after DetMixUp'
-            )
 
 
 def _both_have_masks(destination: Results, source: Results) -> bool:

@@ -3,7 +3,7 @@
 Shapes: M objects of an image, N objects of the source, J joints.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,21 +78,25 @@ def required(results: Results, key: str, which: str) -> Any:
     return results[key]
 
 
-def refuse_stale_keys(results: Results) -> None:
-    """Refuses annotations that pasting would leave wrong without a word.
+def refuse_stale_keys(
+    results: Results, transform: str, maintained: Collection[str]
+) -> None:
+    """Refuses annotations that would be left wrong without a word.
 
     Args:
         results: Results of the destination image.
+        transform: Name of the transform, for the error.
+        maintained: Keys that it keeps right.
 
     Raises:
         ValueError: If there is one; its key is named.
     """
     for key, value in results.items():
         annotation = key.startswith(('gt_', 'proposals'))
-        if annotation and key not in MAINTAINED_KEYS and value is not None:
+        if annotation and key not in maintained and value is not None:
             raise ValueError(
-                f"CopyPaste cannot update '{key}', which would go stale; "
-                'remove it from the pipeline or load it after CopyPaste'
+                f"{transform} cannot update '{key}', which would go stale; "
+                f'remove it from the pipeline or load it after {transform}'
             )
 
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from torch import nn
 
 from mmcp.engine.config import UsageError
+from mmcp.engine.inference import unwrap
 from mmcp.registry import HOOKS
 
 _HEADS = 'roi_head.'
@@ -40,10 +40,7 @@ class ClassCountHook(Hook):  # type: ignore[misc]
         classes = (getattr(dataset, 'metainfo', None) or {}).get('classes')
         if classes is None or isinstance(classes, str):
             return
-        model = runner.model
-        if is_model_wrapper(model):
-            model = model.module
-        small = _smaller_heads(model, len(classes))
+        small = _smaller_heads(unwrap(runner.model), len(classes))
         if small:
             raise UsageError(_describe(small, classes))
 

@@ -9,6 +9,7 @@ from mmengine.dist import all_reduce, get_world_size
 from mmengine.hooks import Hook
 
 from mmcp.engine.config import UsageError
+from mmcp.functional.ranges import check_positive
 from mmcp.registry import HOOKS
 
 _NOT_FINITE = (
@@ -64,14 +65,12 @@ class CollapseHook(Hook):  # type: ignore[misc]
         max_nonfinite: int = 5,
         interval: int = 10,
     ) -> None:
-        for name, value in (
-            ('min_std', min_std),
-            ('patience', patience),
-            ('max_nonfinite', max_nonfinite),
-            ('interval', interval),
-        ):
-            if value <= 0:
-                raise ValueError(f'{name} must be > 0, but is {value}')
+        check_positive(
+            min_std=min_std,
+            patience=patience,
+            max_nonfinite=max_nonfinite,
+            interval=interval,
+        )
         self.min_std = min_std
         self.patience = patience
         self.max_nonfinite = max_nonfinite

@@ -11,6 +11,7 @@ from mmcp.engine.config import UsageError
 from mmcp.engine.feature_evaluator import Classifier, FeatureEvaluator
 from mmcp.engine.hooks.periodic_hook import PeriodicHook
 from mmcp.engine.inference import evaluating, normalization, unwrap
+from mmcp.functional.ranges import check_positive
 
 
 class FeatureProbeHook(PeriodicHook):
@@ -58,7 +59,7 @@ class FeatureProbeHook(PeriodicHook):
         by_epoch: bool = True,
     ) -> None:
         super().__init__(interval, by_epoch)
-        require_positive(
+        check_positive(
             max_train=max_train,
             max_val=max_val,
             size=size,
@@ -156,17 +157,3 @@ class FeatureProbeHook(PeriodicHook):
             batch_size=self.batch_size,
             num_workers=self.num_workers,
         )
-
-
-def require_positive(**numbers: float) -> None:
-    """Refuses arguments that are not above 0.
-
-    Args:
-        **numbers: The arguments by name.
-
-    Raises:
-        ValueError: If one is not above 0.
-    """
-    for name, value in numbers.items():
-        if value <= 0:
-            raise ValueError(f'{name} must be > 0, but is {value}')

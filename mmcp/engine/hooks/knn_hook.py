@@ -7,11 +7,9 @@ from torch import Tensor
 
 from mmcp.engine.config import UsageError
 from mmcp.engine.feature_evaluator import Classifier
-from mmcp.engine.hooks.feature_probe_hook import (
-    FeatureProbeHook,
-    require_positive,
-)
+from mmcp.engine.hooks.feature_probe_hook import FeatureProbeHook
 from mmcp.functional.knn import knn_classify
+from mmcp.functional.ranges import check_positive
 from mmcp.registry import HOOKS
 
 
@@ -47,7 +45,7 @@ class KNNHook(FeatureProbeHook):
         **options: Any,
     ) -> None:
         super().__init__(data_root, **options)
-        require_positive(k=k, temperature=temperature)
+        check_positive(k=k, temperature=temperature)
         self.k = k
         self.temperature = temperature
 

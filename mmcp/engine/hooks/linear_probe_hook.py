@@ -5,11 +5,9 @@ from typing import Any
 from torch import Tensor
 
 from mmcp.engine.feature_evaluator import Classifier
-from mmcp.engine.hooks.feature_probe_hook import (
-    FeatureProbeHook,
-    require_positive,
-)
+from mmcp.engine.hooks.feature_probe_hook import FeatureProbeHook
 from mmcp.functional.linear_probe import fit_linear
+from mmcp.functional.ranges import check_positive
 from mmcp.registry import HOOKS
 
 
@@ -47,7 +45,7 @@ class LinearProbeHook(FeatureProbeHook):
         **options: Any,
     ) -> None:
         super().__init__(data_root, **options)
-        require_positive(weight_decay=weight_decay, max_iter=max_iter)
+        check_positive(weight_decay=weight_decay, max_iter=max_iter)
         self.weight_decay = weight_decay
         self.max_iter = max_iter
 

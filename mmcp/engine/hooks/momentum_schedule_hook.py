@@ -4,8 +4,8 @@ import math
 from typing import Any
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 
+from mmcp.engine.inference import unwrap
 from mmcp.registry import HOOKS
 
 
@@ -39,9 +39,7 @@ class MomentumScheduleHook(Hook):  # type: ignore[misc]
         Raises:
             TypeError: If the model has no momentum.
         """
-        self._model = runner.model
-        if is_model_wrapper(self._model):
-            self._model = self._model.module
+        self._model = unwrap(runner.model)
         if not isinstance(getattr(self._model, 'momentum', None), float):
             raise TypeError(
                 'MomentumScheduleHook needs a model with a momentum, mmcp.CP2 '
