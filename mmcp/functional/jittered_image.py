@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmcp.functional.decoding import LateImage
+from mmcp.functional.freed_memory import keep_freed_memory
 from mmcp.functional.jitter import JitterParams, fill_outside
 
 __all__ = ['MAX_EXCESS', 'JitteredImage', 'jitter_image']
@@ -132,6 +133,7 @@ def jitter_image(
         A new image of size ``params.output``, same dtype. Its rows are
         contiguous, but there may be a gap between them.
     """
+    keep_freed_memory()
     part = _part_of(params, params.offset, params.window)
     (y, x), (height, width) = part.margin, params.output
     # What is resized beside the window stays there: to cut it off would be
