@@ -15,8 +15,11 @@ from envsetup.shell import Finished, Shell
 # Starts a child of its own, says both numbers and waits.
 FAMILY = """
 import os, signal, subprocess, sys, time
-if 'stubborn' in sys.argv:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+# What started the tests, nohup say, may have it ignored.
+signal.signal(
+    signal.SIGINT,
+    signal.SIG_IGN if 'stubborn' in sys.argv else signal.SIG_DFL,
+)
 child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])
 print(os.getpid(), child.pid, flush=True)
 time.sleep(60)
