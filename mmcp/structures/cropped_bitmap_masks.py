@@ -364,7 +364,8 @@ class CroppedBitmapMasks(BitmapMasks):  # type: ignore[misc]
         """
         _, box_type = get_box_type(dst_type)
         if box_type is HorizontalBoxes:
-            return HorizontalBoxes(boxes_of(self.patches()))
+            tight = torch.from_numpy(boxes_of(self.patches()))
+            return HorizontalBoxes(tight, clone=False)
         return box_type.from_instance_masks(self.to_bitmap_masks())
 
     @classmethod

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from mmcv.transforms import BaseTransform
 from mmdet.structures.bbox import BaseBoxes, HorizontalBoxes
 from numpy.typing import NDArray
@@ -53,6 +52,7 @@ from mmcp.functional.paste import (
 from mmcp.functional.patches import Patch
 from mmcp.registry import TRANSFORMS
 from mmcp.structures import CroppedBitmapMasks
+from mmcp.structures.boxes import replace_boxes, take_boxes
 
 _BOX_UPDATES = ('if_changed', 'always', 'threshold')
 
@@ -359,7 +359,7 @@ class CopyPaste(ClassDraws, ShownArguments, BaseTransform):  # type: ignore[misc
         keep, ignored = self._survivors(below, cut, rows, empty)
         boxes = self._move_boxes(below, cut, rows)
         out = dict(destination)
-        put_boxes(out, boxes[torch.from_numpy(keep)], pasted.boxes)
+        put_boxes(out, take_boxes(boxes, keep), pasted.boxes)
         out['gt_bboxes_labels'] = np.concatenate(
             [below.labels[keep], pasted.labels]
         )
@@ -416,16 +416,14 @@ class CopyPaste(ClassDraws, ShownArguments, BaseTransform):  # type: ignore[misc
     def _move_boxes(
         self, below: PasteObjects, cut: Cut, rows: NDArray[np.int64]
     ) -> BaseBoxes:
-        tensor = below.boxes.tensor.clone()
         if isinstance(below.boxes, HorizontalBoxes):
-            old = tensor.numpy()[rows]
+            old = below.boxes.tensor.numpy()[rows]
             moved = update_boxes(old, cut, self.box_update, self._shift)
             if self.compat is None:
                 # Where no mask is left, or never was, the box says it all.
                 seen = [patch.bitmap.size > 0 for patch in cut.patches]
                 moved = np.where(np.array(seen)[:, None], moved, old)
-            tensor[rows] = torch.from_numpy(moved).to(tensor.dtype)
-            return HorizontalBoxes(tensor, clone=False)
+            return replace_boxes(below.boxes, rows, moved)
         if self.box_update != 'if_changed' or self.drop == 'mmdet':
             raise TypeError(
                 "box_update='always' or 'threshold' and drop='mmdet' compare "
@@ -435,9 +433,8 @@ class CopyPaste(ClassDraws, ShownArguments, BaseTransform):  # type: ignore[misc
         patches = [cut.patches[k] for k in lost]
         size = below.masks.height, below.masks.width
         masks = CroppedBitmapMasks(patches, *size)
-        kind = type(below.boxes)
-        tensor[rows[lost]] = masks.get_bboxes(kind).tensor.to(tensor.dtype)
-        return kind(tensor, clone=False)
+        tight = masks.get_bboxes(type(below.boxes))
+        return replace_boxes(below.boxes, rows[lost], tight.numpy())
 
 
 def _lacks_masks(results: Results) -> bool:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from mmdet.structures.bbox import BaseBoxes, HorizontalBoxes
 from mmdet.structures.mask import BitmapMasks, PolygonMasks
 from numpy.typing import NDArray
@@ -21,6 +20,7 @@ from mmcp.functional.patches import (
     patch_from_box,
 )
 from mmcp.structures import CroppedBitmapMasks
+from mmcp.structures.boxes import join_boxes, replace_boxes, take_boxes
 
 Results = dict[str, Any]
 
@@ -261,12 +261,12 @@ def take_pasted(
     index = np.array(rows, np.int64)
     whole = objects.masks.patches(rows)
     patches = [clip_patch(patch, *size) for patch in whole]
-    boxes = objects.boxes[torch.from_numpy(index)]
+    boxes = take_boxes(objects.boxes, index)
     cut = [a is not b for a, b in zip(patches, whole, strict=True)]
     if any(cut) and isinstance(boxes, HorizontalBoxes):
-        tight = torch.from_numpy(boxes_of(patches))
-        change = torch.tensor(cut)[:, None]
-        boxes = HorizontalBoxes(torch.where(change, tight, boxes.tensor))
+        changed = np.flatnonzero(cut)
+        tight = boxes_of([patches[row] for row in changed])
+        boxes = replace_boxes(boxes, changed, tight)
     labels, ignored = objects.labels[index], objects.ignored[index]
     masks = CroppedBitmapMasks(patches, *size)
     return PasteObjects(boxes, labels, ignored, masks), patches
@@ -297,9 +297,7 @@ def put_boxes(out: Results, kept: BaseBoxes, pasted: BaseBoxes) -> None:
         both = [kept.numpy(), pasted.numpy()]
         out['gt_bboxes'] = np.concatenate(both).astype(dtype)
     else:
-        if type(pasted) is not type(kept):
-            pasted = pasted.convert_to(type(kept))
-        out['gt_bboxes'] = kept.cat([kept, pasted])
+        out['gt_bboxes'] = join_boxes(kept, pasted)
 
 
 def join_masks(

@@ -28,6 +28,7 @@ from mmcp.functional.jitter import (
 from mmcp.functional.jittered_image import JitteredImage, jitter_image
 from mmcp.registry import TRANSFORMS
 from mmcp.structures import CroppedBitmapMasks
+from mmcp.structures.boxes import replace_boxes, take_boxes
 
 __all__ = ['ScaleJitter']
 
@@ -226,7 +227,7 @@ class ScaleJitter(ShownArguments, BaseTransform):  # type: ignore[misc]
             if not seen.all():
                 keep, masks = keep[seen], masks[seen]
             out['gt_masks'] = masks
-        boxes = boxes[torch.from_numpy(keep)]
+        boxes = take_boxes(boxes, keep)
         if out.get('gt_masks') is not None:
             boxes = self._recompute(boxes, masks, moved.cut[keep])
         as_array = isinstance(out['gt_bboxes'], np.ndarray)
@@ -249,10 +250,8 @@ class ScaleJitter(ShownArguments, BaseTransform):  # type: ignore[misc]
         rows = rows[[patch.bitmap.size > 0 for patch in patches]]
         if not len(rows):
             return boxes
-        tight = masks[rows].get_bboxes(type(boxes)).tensor
-        tensor = boxes.tensor.clone()
-        tensor[torch.from_numpy(rows)] = tight.to(tensor.dtype)
-        return type(boxes)(tensor)
+        tight = masks[rows].get_bboxes(type(boxes))
+        return replace_boxes(boxes, rows, tight.numpy())
 
 
 def _parse_size(size: int | Sequence[int]) -> tuple[int, int]:
