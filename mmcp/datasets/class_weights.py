@@ -131,6 +131,8 @@ class ClassWeights:
             ValueError: If class names have not been resolved, or objects
                 not been counted.
         """
+        if self.trivial:
+            return np.ones(len(labels))
         if not self._counted:
             raise ValueError(
                 f'class_weights is one of {[*COUNTED]}, but the transform has '

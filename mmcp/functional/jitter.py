@@ -309,11 +309,10 @@ def jitter_homography(
         The product, shape (3, 3), float32.
     """
     (x_scale, y_scale), (y, x) = params.scale_factor, params.offset
-    matrix = np.array([[x_scale, 0, -x], [0, y_scale, -y], [0, 0, 1]])
+    left = -x
     if params.flip:
-        mirror = np.diag([-1.0, 1, 1])
-        mirror[0, 2] = params.window[1]
-        matrix = mirror @ matrix
+        x_scale, left = -x_scale, params.window[1] + x
+    matrix = np.array([[x_scale, 0, left], [0, y_scale, -y], [0, 0, 1]])
     if before is not None:
         matrix = matrix @ before
     return matrix.astype(np.float32)
