@@ -30,8 +30,10 @@ class Pretrained:
     loads all of a part or stops. What it loads is not initialised again. The
     classifier of a decode head is initialised as the head says.
 
-    Backbones that read their ``init_cfg`` themselves (Swin, PVT) ignore the
-    type: give it to the segmentor or detector there.
+    Backbones that read their ``init_cfg`` themselves (Swin, PVT, PIDNet)
+    ignore the type: they load what fits, and outside of our tools they
+    unpickle the file without protection. Give it to the segmentor or detector
+    there; :class:`mmcp.LoadedWeightsHook` refuses the rest.
 
     Args:
         checkpoint: Path, or address in a scheme that mmengine knows.
@@ -107,11 +109,8 @@ def check_order(module: nn.Module, ours: str) -> None:
     Raises:
         CheckpointError: If another type follows it.
     """
-    items: Any = getattr(module, 'init_cfg', None)
-    kinds = [
-        kind if isinstance(kind, str) else getattr(kind, '__name__', '')
-        for kind in (item.get('type') for item in _as_list(items))
-    ]
+    items = getattr(module, 'init_cfg', None)
+    kinds = _kinds(items) if isinstance(items, list) else []
     if ours not in kinds:
         return
     names = kinds[kinds.index(ours) + 1 :]
@@ -124,6 +123,27 @@ def check_order(module: nn.Module, ours: str) -> None:
         )
 
 
+def check_applied(model: nn.Module) -> None:
+    """Refuses a model of which a part has read its ``init_cfg`` itself.
+
+    Args:
+        model: A model after ``init_weights``.
+
+    Raises:
+        CheckpointError: If ``mmcp.Pretrained`` is in the ``init_cfg`` of a
+            part that mmengine has not initialised.
+    """
+    for name, module in model.named_modules():
+        ours = _OURS in _kinds(getattr(module, 'init_cfg', None))
+        if ours and not getattr(module, 'is_init', True):
+            raise CheckpointError(
+                f'{type(module).__name__} reads its init_cfg itself and does '
+                f'not know {_OURS}: it has loaded what fits, maybe nothing. '
+                f'Take init_cfg out of model.{name} and give it to the model: '
+                f"model.init_cfg=dict(type='{_OURS}', checkpoint=...)"
+            )
+
+
 def mark_initialised(part: nn.Module) -> None:
     """Keeps mmengine from initialising a module and its children again.
 
@@ -134,8 +154,15 @@ def mark_initialised(part: nn.Module) -> None:
         module.is_init = True  # type: ignore[assignment]
 
 
-def _as_list(items: Any) -> list[Any]:
-    return items if isinstance(items, list) else []
+def _kinds(init_cfg: Any) -> list[str]:
+    """Names of the types in an ``init_cfg``, one or several."""
+    items = init_cfg if isinstance(init_cfg, list) else [init_cfg or {}]
+    kinds = [item.get('type') for item in items]
+    return [k if isinstance(k, str) else _name(k) for k in kinds]
+
+
+def _name(kind: Any) -> str:
+    return _OURS if kind is Pretrained else getattr(kind, '__name__', '')
 
 
 def _has_classifier(part: nn.Module) -> bool:

@@ -138,8 +138,10 @@ def build_runner(
     if 'runner_type' in cfg:
         return RUNNERS.build(cfg)
     runner = Runner.from_cfg(cfg)
-    if cfg.get('load_from'):
-        runner.register_hook(LoadedWeightsHook(cfg.load_from))
+    source = cfg.get('load_from')
+    runner.register_hook(
+        LoadedWeightsHook(source) if source else LoadedWeightsHook()
+    )
     return runner
 
 

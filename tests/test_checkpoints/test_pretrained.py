@@ -13,6 +13,7 @@ from checkpoint_layouts import (
     vit,
     vit_config,
 )
+from checkpoint_models import encoder_decoder
 from cp2_models import cp2, resnet
 from mmengine.config import Config
 from mmengine.hooks import Hook
@@ -33,6 +34,7 @@ from mmcp.checkpoints import (
     UnsafeCheckpointError,
     use_safe_reader,
 )
+from mmcp.checkpoints.pretrained import check_applied
 from mmcp.registry import MODELS, WEIGHT_INITIALIZERS
 
 PLAIN = dict(num_classes=3, norm_cfg=dict(type='BN'))
@@ -300,6 +302,57 @@ def test_items_that_would_overwrite_are_refused(cp2_file):
     backbone = random_resnet()
     found = count_equal(model.state_dict(), '', backbone)
     assert found == len(backbone)
+
+
+SELFISH = {
+    'SwinTransformer': dict(
+        type='mmseg.SwinTransformer',
+        embed_dims=4,
+        depths=(1, 1, 1, 1),
+        num_heads=(1, 1, 1, 1),
+    ),
+    'PyramidVisionTransformer': dict(
+        type='mmdet.PyramidVisionTransformer',
+        embed_dims=4,
+        num_layers=[1, 1, 1, 1],
+    ),
+}
+
+
+@pytest.mark.parametrize('name', SELFISH)
+def test_parts_that_read_their_init_cfg_themselves(tmp_path, name):
+    torch.save(random_resnet(), tmp_path / 'r50.pth')
+    ours = dict(type='mmcp.Pretrained', checkpoint=str(tmp_path / 'r50.pth'))
+    config = Config(dict(b=dict(SELFISH[name], init_cfg=ours))).b
+    model = encoder_decoder(config, fcn_config(**PLAIN))
+    model.init_weights()
+    with pytest.raises(CheckpointError) as caught:
+        check_applied(model)
+    message = str(caught.value)
+    assert message.startswith(f'{name} reads its init_cfg itself')
+    assert 'Take init_cfg out of model.backbone' in message
+
+    config.init_cfg = [dict(type=Pretrained, checkpoint='x')]
+    with pytest.raises(CheckpointError, match='reads its init_cfg itself'):
+        check_applied(encoder_decoder(config, fcn_config(**PLAIN)))
+    # Somebody else's weights are not our business.
+    for other in (None, dict(type='Pretrained', checkpoint='x')):
+        config.init_cfg = other
+        check_applied(encoder_decoder(config, fcn_config(**PLAIN)))
+
+
+def test_what_was_loaded_is_not_refused(cp2_file):
+    ours = dict(type='mmcp.Pretrained', checkpoint=cp2_file)
+    for model in (
+        encoder_decoder(resnet_config(init_cfg=ours)),
+        encoder_decoder(resnet_config(init_cfg=[ours])),
+        cp2(
+            backbone=resnet_config(init_cfg=ours),
+            decode_head=fcn_config(norm_cfg=dict(type='BN')),
+        ),
+    ):
+        model.init_weights()
+        check_applied(model)
 
 
 def test_it_is_registered():

@@ -1,4 +1,4 @@
-"""Counts which of a model's weights a checkpoint has."""
+"""Sees that a model gets the weights that it is to start from."""
 
 import logging
 from collections import Counter
@@ -11,6 +11,7 @@ from torch import Size, Tensor, nn
 from mmcp.checkpoints import CheckpointError, LayoutError, detect_layout
 from mmcp.checkpoints.config_text import look_up
 from mmcp.checkpoints.layouts import plain_name
+from mmcp.checkpoints.pretrained import check_applied
 from mmcp.registry import HOOKS
 
 Shapes = Mapping[str, Size]
@@ -30,8 +31,9 @@ class LoadedWeightsHook(Hook):  # type: ignore[misc]
     ``load_from``, ``--resume`` and ``tools/test.py`` load what has the name
     and shape of a tensor of the model and leave the rest at random. With a
     file of another layout that is everything, and mmengine goes on. Where
-    some fits, the log says how much of each part. ``tools/train.py`` and
-    ``tools/test.py`` add the hook.
+    some fits, the log says how much of each part. A backbone that reads an
+    ``init_cfg`` of type ``mmcp.Pretrained`` in its own way is refused, too.
+    ``tools/train.py`` and ``tools/test.py`` add the hook.
 
     Args:
         source: What the error calls the file. Defaults to 'The checkpoint'.
@@ -42,6 +44,17 @@ class LoadedWeightsHook(Hook):  # type: ignore[misc]
 
     def __init__(self, source: str = 'The checkpoint') -> None:
         self.source = source
+
+    def before_train(self, runner: Any) -> None:
+        """Looks whether every ``init_cfg`` was applied.
+
+        Args:
+            runner: The runner.
+
+        Raises:
+            CheckpointError: If not; it says where to put it.
+        """
+        check_applied(runner.model)
 
     def after_load_checkpoint(
         self, runner: Any, checkpoint: dict[str, Any]

@@ -9,6 +9,7 @@ from mmengine.dist import get_world_size
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
+from mmcp.checkpoints.pretrained import mark_initialised
 from mmcp.functional.contrastive import unit_norm
 from mmcp.models.selfsup.encoder import ImageEncoder, SegmentationEncoder
 from mmcp.models.selfsup.key_queue import KeyQueue
@@ -100,7 +101,7 @@ class MomentumContrast(BaseModel):  # type: ignore[misc]
 
     def init_weights(self) -> None:
         """Initialises the query encoder and copies it to the key encoder."""
-        self.encoder_k.is_init = True
+        mark_initialised(self.encoder_k)
         super().init_weights()
         self.encoder_k.load_state_dict(self.encoder_q.state_dict())
 

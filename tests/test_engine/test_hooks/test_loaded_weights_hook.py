@@ -10,6 +10,7 @@ from checkpoint_layouts import (
     mmcp_cp2,
     moco_v2,
     random_resnet,
+    resnet_config,
     under,
     vit,
     vit_config,
@@ -53,6 +54,16 @@ def test_all_of_it(wrap, prefix, caplog):
     _load_checkpoint_to_model(model, dict(state_dict=state))
     (first, *_) = model.state_dict().values()
     assert first.eq(3).all()
+
+
+def test_an_init_cfg_that_was_not_applied_ends_the_training():
+    ours = dict(type='mmcp.Pretrained', checkpoint='x.pth')
+    model = encoder_decoder(resnet_config(init_cfg=ours))
+    hook, runner = LoadedWeightsHook(), SimpleNamespace(model=model)
+    with pytest.raises(CheckpointError, match=r'out of model\.backbone'):
+        hook.before_train(runner)
+    model.backbone.is_init = True
+    hook.before_train(runner)
 
 
 def test_some_of_it(caplog):
