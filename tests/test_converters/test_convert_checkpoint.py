@@ -13,13 +13,14 @@ from checkpoint_layouts import (
     moco_v2,
     random_resnet,
     resnet_config,
+    torchvision,
     under,
     vit,
     vit_config,
 )
 from checkpoint_models import build as build_model
 from checkpoint_models import encoder_decoder
-from conversion.check import check_forward
+from conversion.check import check_backbone
 from conversion.efficient_net_reference import efficient_net_features
 from conversion.reference import resnet_features, vit_features
 from convert_checkpoint import main, parse_args
@@ -158,7 +159,7 @@ def test_report_names_every_tensor(convert, tmp_path, capsys):
     left = len(report['left_out']) + len(report['origin']) + projector
     assert left == len(content['state_dict'])
     assert report['origin']['bn1.bias'] == 'module.encoder_q.bn1.bias'
-    assert report['forward_check']['model'] == 'ResNet-18'
+    assert report['forward_check']['model'] == 'a ResNet-18'
     assert 0 <= report['forward_check']['relative_difference'] < 1e-4
     said = capsys.readouterr().out
     assert 'source.pth: MoCo v1 or v2 (facebookresearch/moco)' in said
@@ -175,7 +176,7 @@ def test_the_check_sees_exchanged_tensors():
     first, second = 'layer1.0.bn1.weight', 'layer1.1.bn1.weight'
     backbone[first], backbone[second] = backbone[second], backbone[first]
     with pytest.raises(CheckpointError, match='gives other features'):
-        check_forward(content, weights, backbone)
+        check_backbone(content, weights, backbone)
 
     content = vit()
     weights = sort_weights(content, 'x')
@@ -183,7 +184,7 @@ def test_the_check_sees_exchanged_tensors():
     first, second = 'layers.0.ln1.bias', 'layers.0.ln2.bias'
     backbone[first], backbone[second] = backbone[second], backbone[first]
     with pytest.raises(CheckpointError, match='gives other features'):
-        check_forward(content, weights, backbone)
+        check_backbone(content, weights, backbone)
 
 
 def test_the_check_sees_missing_tensors():
@@ -191,8 +192,8 @@ def test_the_check_sees_missing_tensors():
     weights = sort_weights(content, 'x')
     backbone = dict(weights.backbone)
     del backbone['layer4.1.bn2.running_var']
-    with pytest.raises(CheckpointError, match='gives other features'):
-        check_forward(content, weights, backbone)
+    with pytest.raises(CheckpointError, match='missing in the file: layer4.1'):
+        check_backbone(content, weights, backbone)
 
 
 def test_the_check_sees_what_is_not_finite():
@@ -200,7 +201,7 @@ def test_the_check_sees_what_is_not_finite():
     content['layer2.0.bn1.weight'] *= float('nan')
     weights = sort_weights(content, 'x')
     with pytest.raises(CheckpointError, match='relative difference nan'):
-        check_forward(content, weights, weights.backbone)
+        check_backbone(content, weights, weights.backbone)
 
 
 def test_bottlenecks_are_checked(convert, capsys):
@@ -227,8 +228,194 @@ def test_other_backbones_are_converted_unchecked(convert, capsys):
     config = dict(type='mmseg.MobileNetV2', widen_factor=0.1)
     state = build_model(config).state_dict()
     content = convert(dict(state_dict=state))
-    assert 'forward check: not made' in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert 'forward check: not made; it knows ResNets' in said.out
+    assert 'whether tensors are missing: backbone\n' in said.err
     assert set(content['state_dict']) == {f'backbone.{n}' for n in state}
+
+
+def without(state, start):
+    return {n: v for n, v in state.items() if not n.startswith(start)}
+
+
+def aspp_head():
+    config = dict(
+        type='ASPPHead',
+        in_channels=32,
+        in_index=3,
+        channels=8,
+        dilations=(1, 2),
+        num_classes=5,
+        norm_cfg=dict(type='BN'),
+    )
+    return encoder_decoder(head=config).decode_head.state_dict()
+
+
+def with_head(head):
+    state = under('backbone.', random_resnet()) | under('decode_head.', head)
+    return dict(state_dict=state)
+
+
+def broken_files():
+    """Contents, and what is said to be wrong with them."""
+    resnet = random_resnet()
+    layer4 = without(resnet, 'layer4.')
+    names = list(resnet)
+    distilled = vit() | {
+        'pos_embed': torch.zeros(1, 11, 384),
+        'dist_token': torch.zeros(1, 1, 384),
+    }
+    return {
+        'stage': (
+            moco_v2(layer4),
+            'looks like a ResNet-18, but does not fit it (backbone: '
+            '25 missing in the file: layer4.0.conv1.weight, ',
+        ),
+        'middle stage': (
+            moco_v2(without(resnet, 'layer2.')),
+            'ResNet-18, but does not fit it (backbone: 25 missing in the '
+            'file: layer2.0.conv1.weight, ',
+        ),
+        'block': (
+            moco_v2(without(resnet, 'layer4.1.')),
+            '10 missing in the file: layer4.1.conv1.weight, ',
+        ),
+        'half': (
+            moco_v2({name: resnet[name] for name in names[:63]}),
+            'layer3.0.bn1.weight, layer3.0.bn1.bias and 47 more). ',
+        ),
+        'tensor': (
+            moco_v2(without(resnet, 'layer3.0.bn1.weight')),
+            'backbone: 1 missing in the file: layer3.0.bn1.weight)',
+        ),
+        'downsample': (
+            moco_v2(without(resnet, 'layer2.0.downsample.0')),
+            'missing in the file: layer2.0.downsample.0.weight)',
+        ),
+        'shape': (
+            moco_v2(resnet | {'layer3.0.bn1.bias': torch.ones(3)}),
+            'layer3.0.bn1.bias ((3,) in the file, (16,) in the model)',
+        ),
+        'no kernel': (
+            moco_v2(resnet | {'layer1.0.conv2.weight': torch.ones(4)}),
+            'is not of the kind that its names say (tuple index out of range)',
+        ),
+        **{
+            name: (without(vit(), name), f'1 missing in the file: {ours})')
+            for name, ours in (
+                ('pos_embed', 'pos_embed'),
+                ('cls_token', 'cls_token'),
+                ('patch_embed.proj.bias', 'patch_embed.projection.bias'),
+                ('blocks.0.mlp.fc2.bias', 'layers.0.ffn.layers.1.bias'),
+                (
+                    'blocks.0.attn.qkv.bias',
+                    'layers.0.attn.attn.in_proj_bias',
+                ),
+            )
+        },
+        'start of a transformer': (
+            without(vit(), 'patch_embed.proj.weight'),
+            'missing in the file: ',
+        ),
+        'distilled': (distilled, '1 not in the model: dist_token'),
+        'head': (
+            with_head(without(fcn_head(), 'convs.0.bn')),
+            'looks like an FCNHead, but does not fit it (head: 4 missing in '
+            'the file: convs.0.bn.weight, ',
+        ),
+        'pooling of a head': (
+            with_head(without(aspp_head(), 'image_pool')),
+            'head: 5 missing in the file: image_pool.1.conv.weight, ',
+        ),
+        'branch of a head': (
+            with_head(without(aspp_head(), 'aspp_modules.0')),
+            'head: 5 missing in the file: aspp_modules.0.conv.weight, ',
+        ),
+    }
+
+
+BROKEN = broken_files()
+
+
+@pytest.mark.parametrize(('content', 'said'), BROKEN.values(), ids=BROKEN)
+def test_incomplete_files_are_refused(tmp_path, capsys, content, said):
+    source, out = tmp_path / 'source.pth', tmp_path / 'out.pth'
+    torch.save(content, source)
+
+    assert run_tool(main, [str(source), str(out)]) == 1
+
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert message.startswith('error: ')
+    assert said in message
+    assert message.endswith('nothing was written.')
+    assert list(tmp_path.iterdir()) == [source]
+
+
+def test_a_prefix_that_is_too_short(tmp_path, capsys):
+    source, out = tmp_path / 'source.pth', tmp_path / 'out.pth'
+    torch.save(moco_v2(random_resnet()), source)
+    words = [str(source), str(out), '--prefix', 'module.']
+    assert run_tool(main, words) == 1
+    assert "under 'encoder_k.' and 'encoder_q.'" in capsys.readouterr().err
+    assert not out.exists()
+
+
+HEADS = {
+    'fcn with concat': dict(num_convs=2, concat_input=True),
+    'fcn 1x1': dict(kernel_size=1),
+    'fcn without norm': dict(norm_cfg=None),
+    'fcn with groups': dict(norm_cfg=dict(type='GN', num_groups=2)),
+    'aspp': None,
+}
+
+
+@pytest.mark.parametrize('options', HEADS.values(), ids=HEADS)
+def test_whole_heads_are_written(convert, capsys, options):
+    head = aspp_head()
+    if options is not None:
+        head = encoder_decoder(**options).decode_head.state_dict()
+    content = convert(with_head(head))
+    assert not capsys.readouterr().err
+    written = {n for n in content['state_dict'] if n.startswith('decode_head')}
+    assert written == set(under('decode_head.', without(head, 'conv_seg.')))
+
+
+def test_what_is_unknown_is_named(convert, capsys):
+    content = with_head({'ocr.conv.weight': torch.ones(4, 4, 1, 1)})
+    content['state_dict'] |= {'neck.x.weight': torch.ones(2)}
+    convert(content)
+    said = capsys.readouterr().err
+    assert 'whether tensors are missing: head, neck\n' in said
+
+
+def resnext():
+    backbone = random_resnet()
+    kernel = backbone['layer1.0.conv2.weight']
+    return backbone | {'layer1.0.conv2.weight': kernel[:, :2]}
+
+
+VARIANTS = {
+    'grouped': resnext(),
+    'deeper': random_resnet(blocks=(3, 4, 7, 3)),
+    'squeeze': random_resnet() | {'layer1.0.se.conv.weight': torch.ones(2)},
+}
+
+
+@pytest.mark.parametrize('backbone', VARIANTS.values(), ids=VARIANTS)
+def test_variants_of_resnets_are_unknown(convert, capsys, backbone):
+    content = convert(torchvision(backbone))
+    assert 'could not be checked' in capsys.readouterr().err
+    assert len(content['state_dict']) == len(backbone)
+
+
+def test_transformers_of_openmmlab_need_not_be_square(convert, capsys):
+    options = dict(img_size=(8, 16), patch_bias=False, qkv_bias=False)
+    model = build_model(vit_config(pre_norm=True, **options))
+    content = convert(under('backbone.', model.state_dict()))
+    said = capsys.readouterr()
+    assert not said.err
+    assert 'not made, but all tensors of a transformer of 1 ' in said.out
+    assert len(content['state_dict']) == len(model.state_dict())
 
 
 def test_a_prefix_can_be_given(convert):
@@ -325,7 +512,7 @@ def test_the_check_sees_exchanged_tensors_of_an_efficient_net():
             backbone[names[0]],
         )
     with pytest.raises(CheckpointError, match='gives other features'):
-        check_forward(content, weights, backbone)
+        check_backbone(content, weights, backbone)
 
 
 def test_other_names_are_no_efficient_nets():

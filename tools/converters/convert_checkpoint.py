@@ -1,11 +1,12 @@
 #!/usr/bin/env python
-"""Converts a checkpoint of any known layout for MMSegmentation or MMDetection.
+r"""Converts a checkpoint of any known kind for OpenMMLab's models.
 
 It reads MoCo v1 to v3, DenseCL, PixPro, InfoMin, InsLoc, SimCLR, BYOL, DINO,
 torchvision, MMPreTrain, CP2 as released and as trained there or here,
 EfficientNets of timm, EfficientNet-PyTorch and MMPreTrain (Noisy Student
-among them), and says what it took and what it left out. Features of the source
-and of the converted backbone are compared before anything is written.
+among them), and says what it took and what it left out. Before anything is
+written, tensors are compared with those of the model they look like, and
+features of the converted backbone with those of the source.
 
     python tools/converters/convert_checkpoint.py \
         moco_v2_800ep_pretrain.pth.tar checkpoints/moco_v2_800ep.pth
@@ -18,14 +19,21 @@ needs no conversion.
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
-from conversion.check import ForwardCheck, check_forward
+from conversion.check import ForwardCheck, check_backbone, check_head
 from conversion.report import as_json, as_text
+from torch import Tensor
 
-from mmcp.checkpoints import load_safely, sort_weights
+from mmcp.checkpoints import (
+    CheckpointError,
+    ModelWeights,
+    load_safely,
+    sort_weights,
+)
 from mmcp.checkpoints.export import (
     TARGETS,
     export_meta,
@@ -39,6 +47,7 @@ from mmcp.engine.launch import (
     add_trust_argument,
     run_tool,
 )
+from mmcp.engine.messages import say
 
 
 def parse_args(argv: Sequence[str]) -> argparse.Namespace:
@@ -113,16 +122,7 @@ def convert(args: argparse.Namespace) -> ForwardCheck:
     )
     try:
         state = export_weights(weights, args.to, args.part)
-        prefix = TARGETS[args.to]['backbone']
-        check = check_forward(
-            checkpoint,
-            weights,
-            {
-                name.removeprefix(prefix): value
-                for name, value in state.items()
-                if name.startswith(prefix)
-            },
-        )
+        check = _check(checkpoint, weights, state, args.to)
         if args.img_size:
             fit_positions(state, tuple(args.img_size))
     except ValueError as error:
@@ -136,6 +136,46 @@ def convert(args: argparse.Namespace) -> ForwardCheck:
         args.report.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps(as_json(weights, state, check), indent=2)
         args.report.write_text(f'{text}\n')
+    return check
+
+
+def _check(
+    checkpoint: Mapping[str, Any],
+    weights: ModelWeights,
+    state: Mapping[str, Tensor],
+    target: str,
+) -> ForwardCheck:
+    """Raises if a part is incomplete; says which could not be compared."""
+    parts = {
+        part: {
+            name.removeprefix(prefix): value
+            for name, value in state.items()
+            if name.startswith(prefix)
+        }
+        for part, prefix in TARGETS[target].items()
+    }
+    unknown = []
+    try:
+        check = check_backbone(checkpoint, weights, parts['backbone'])
+        if not check.model:
+            unknown.append('backbone')
+        if parts.get('head') and not check_head(weights, parts['head']):
+            unknown.append('head')
+    except (IndexError, KeyError, RuntimeError) as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(
+            f'{weights.source} ({weights.layout.title}) is not of the kind '
+            f'that its names say ({error}); nothing was written.'
+        ) from error
+    if parts.get('neck'):
+        unknown.append('neck')
+    if unknown:
+        say(
+            f'warning: {weights.source}: of a kind that is not known here, so '
+            'that it could not be checked whether tensors are missing: '
+            f'{", ".join(unknown)}'
+        )
     return check
 
 

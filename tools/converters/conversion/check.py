@@ -1,4 +1,4 @@
-"""Checks converted weights by what they compute."""
+"""Checks converted weights: that they are whole, and what they compute."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -10,13 +10,14 @@ from mmseg.models.backbones import ResNet, VisionTransformer
 from torch import Tensor, nn
 
 from conversion.efficient_net_reference import efficient_net_features
-from conversion.reference import (
-    resnet_features,
-    stage_blocks,
-    vit_features,
+from conversion.models import (
+    TIMM_KERNEL,
+    build_backbone,
+    build_head,
+    require_complete,
 )
+from conversion.reference import resnet_features, vit_features
 from mmcp.checkpoints import CheckpointError, ModelWeights
-from mmcp.checkpoints.efficient_net_names import ARCHES, size_of
 from mmcp.checkpoints.weights import state_dict_of
 from mmcp.models import EfficientNet
 
@@ -24,13 +25,10 @@ from mmcp.models import EfficientNet
 TOLERANCE = 1e-4
 _SIZE = 64
 _STEM = re.compile(r'(_?conv_stem|layers\.0\.conv)\.weight$')
-_RESNETS = {
-    (False, (2, 2, 2, 2)): 18,
-    (False, (3, 4, 6, 3)): 34,
-    (True, (3, 4, 6, 3)): 50,
-    (True, (3, 4, 23, 3)): 101,
-    (True, (3, 8, 36, 3)): 152,
-}
+# What a backbone begins with, but not one of its blocks.
+_BEGINNING = re.compile(
+    r'(?P<prefix>(?!.*layer\d)(.+\.))(conv1|patch_embed\.proj(ection)?)\.weight'
+)
 
 
 @dataclass(frozen=True)
@@ -38,9 +36,10 @@ class ForwardCheck:
     """What came of a check.
 
     Attributes:
-        model: What was built; empty if nothing could be.
+        model: What was built, and is filled by the weights; empty if their
+            architecture is not known.
         difference: Largest difference of a feature, relative to the largest
-            feature; None if the check was impossible.
+            feature; None if the comparison was impossible.
     """
 
     model: str
@@ -48,11 +47,17 @@ class ForwardCheck:
 
     def __str__(self) -> str:
         """For people."""
+        if not self.model:
+            return (
+                'forward check: not made; it knows ResNets with one 7x7 '
+                'convolution and batch normalisation, EfficientNets B0 to B8 '
+                'and transformers'
+            )
         if self.difference is None:
             return (
-                'forward check: not made; it knows ResNets with batch '
-                'normalisation, EfficientNets and transformers by the names '
-                'of timm, if their number of heads is known (--num-heads)'
+                f'forward check: not made, but all tensors of {self.model} '
+                'are there; it knows transformers by the names of timm, if '
+                'their number of heads is known (--num-heads)'
             )
         return (
             f'forward check: {self.model} gives the features of the source; '
@@ -60,7 +65,7 @@ class ForwardCheck:
         )
 
 
-def check_forward(
+def check_backbone(
     checkpoint: Mapping[str, Any],
     weights: ModelWeights,
     backbone: Mapping[str, Tensor],
@@ -77,21 +82,24 @@ def check_forward(
         The largest difference, or that no check is possible.
 
     Raises:
-        CheckpointError: If features differ.
+        CheckpointError: If the backbone is incomplete, or features differ.
     """
+    built = build_backbone(weights, backbone)
+    if built is None:
+        _check_prefix(weights, backbone)
+        return ForwardCheck('', None)
+    title, model = built.title, built.module
+    require_complete('backbone', built, backbone, weights.source)
     state = {
         str(name): value.float()
         for name, value in state_dict_of(checkpoint).items()
         if isinstance(value, Tensor)
     }
-    pair = (
-        _resnet(state, weights, backbone)
-        or _efficient_net(state, weights, backbone)
-        or _vit(state, weights, backbone)
-    )
+    with torch.no_grad():
+        pair = _reference(model, state, weights, backbone)
     if pair is None:
-        return ForwardCheck('', None)
-    model, title, images, expected = pair
+        return ForwardCheck(title, None)
+    images, expected = pair
     model.load_state_dict(
         {name: value.float() for name, value in backbone.items()},
         strict=False,
@@ -112,6 +120,40 @@ def check_forward(
     return ForwardCheck(title, difference)
 
 
+def check_head(weights: ModelWeights, head: Mapping[str, Tensor]) -> bool:
+    """Compares a decode head with MMSegmentation's, by names and shapes.
+
+    Args:
+        weights: What the source file holds.
+        head: The converted head, by names without prefix.
+
+    Returns:
+        False if it is of no kind that is known here.
+
+    Raises:
+        CheckpointError: If it is incomplete.
+    """
+    built = build_head(head)
+    if built is not None:
+        require_complete('head', built, head, weights.source)
+    return built is not None
+
+
+def _check_prefix(
+    weights: ModelWeights, backbone: Mapping[str, Tensor]
+) -> None:
+    """Raises if a given prefix leaves one of the backbone's own."""
+    matches = (_BEGINNING.fullmatch(name) for name in backbone)
+    inner = sorted({match['prefix'] for match in matches if match})
+    if inner and weights.layout.name == 'prefix':
+        longer = [f"'{weights.layout.backbone}{prefix}'" for prefix in inner]
+        raise CheckpointError(
+            f'{weights.source} has no backbone right under the prefix that '
+            f'was given, but under {" and ".join(longer)}; give --prefix so. '
+            'Nothing was written.'
+        )
+
+
 def _difference(found: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
     differences = [
         (a - b).abs().max() / b.abs().max().clamp(min=1e-12)
@@ -120,86 +162,45 @@ def _difference(found: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
     return float(torch.stack(differences).max())
 
 
-_Pair = tuple[nn.Module, str, Tensor, list[Tensor]]
+_Pair = tuple[Tensor, list[Tensor]]
 
 
-def _resnet(
+def _reference(
+    model: nn.Module,
     state: Mapping[str, Tensor],
     weights: ModelWeights,
     backbone: Mapping[str, Tensor],
 ) -> _Pair | None:
-    names = set(backbone)
-    bottleneck = 'layer1.0.conv3.weight' in names
-    depth = _RESNETS.get((bottleneck, tuple(stage_blocks(names))))
-    if depth is None or not {'conv1.weight', 'bn1.running_mean'} <= names:
-        return None
-    images = _images(_SIZE, _SIZE)
-    with torch.no_grad():
-        expected = resnet_features(
-            lambda name: state[weights.origin[name]], names, images
+    """Images, and the features of the source; None if none can be made."""
+    if isinstance(model, ResNet):
+        images = _images(_SIZE, _SIZE)
+        return images, resnet_features(
+            lambda name: state[weights.origin[name]], set(backbone), images
         )
-    model = ResNet(
-        depth,
-        stem_channels=backbone['conv1.weight'].shape[0],
-        base_channels=backbone['layer1.0.conv1.weight'].shape[0],
-    )
-    return model, f'ResNet-{depth}', images, expected
-
-
-def _efficient_net(
-    state: Mapping[str, Tensor],
-    weights: ModelWeights,
-    backbone: Mapping[str, Tensor],
-) -> _Pair | None:
-    size = size_of({name: value.shape for name, value in backbone.items()})
-    if size not in ARCHES:
-        return None
-    prefix = _STEM.sub('', weights.origin['layers.0.conv.weight'])
-    names = {n.removeprefix(prefix) for n in state if n.startswith(prefix)}
-    images = _images(_SIZE, _SIZE)
-    with torch.no_grad():
-        expected = efficient_net_features(
+    if isinstance(model, EfficientNet):
+        images = _images(_SIZE, _SIZE)
+        prefix = _STEM.sub('', weights.origin['layers.0.conv.weight'])
+        names = _names_under(prefix, state)
+        return images, efficient_net_features(
             lambda name: state[prefix + name], names, images
         )
-    arch = ARCHES[size]
-    model = EfficientNet(arch, out_indices=(1, 2, 3, 4, 5))
-    return model, f'EfficientNet-{arch.upper()}', images, expected
-
-
-def _vit(
-    state: Mapping[str, Tensor],
-    weights: ModelWeights,
-    backbone: Mapping[str, Tensor],
-) -> _Pair | None:
-    kernel = backbone.get('patch_embed.projection.weight')
-    if kernel is None or weights.num_heads is None:
-        return None
     first = weights.origin['patch_embed.projection.weight']
-    if not first.endswith('patch_embed.proj.weight'):
+    heads = weights.num_heads
+    if heads is None or not first.endswith(TIMM_KERNEL):
         return None
-    prefix = first.removesuffix('patch_embed.proj.weight')
-    names = {n.removeprefix(prefix) for n in state if n.startswith(prefix)}
-    patch, dims = kernel.shape[2], kernel.shape[0]
-    side = round((backbone['pos_embed'].shape[1] - 1) ** 0.5)
-    images = _images(side * patch, side * patch)
-    with torch.no_grad():
-        expected = vit_features(
-            lambda name: state[prefix + name], names, images, weights.num_heads
-        )
-    layers = sum(name.endswith('in_proj_weight') for name in backbone)
-    model = VisionTransformer(
-        img_size=side * patch,
-        patch_size=patch,
-        embed_dims=dims,
-        num_layers=layers,
-        num_heads=weights.num_heads,
-        mlp_ratio=backbone['layers.0.ffn.layers.0.0.weight'].shape[0] // dims,
-        norm_cfg=dict(type='LN', eps=1e-6),
-        patch_bias=True,
-        final_norm='ln1.weight' in backbone,
+    assert isinstance(model, VisionTransformer)
+    images = _images(*model.img_size)
+    prefix = first.removesuffix(TIMM_KERNEL)
+    return images, vit_features(
+        lambda name: state[prefix + name],
+        _names_under(prefix, state),
+        images,
+        heads,
     )
-    title = f'a transformer of {layers} layers and {weights.num_heads} heads'
-    return model, title, images, expected
+
+
+def _names_under(prefix: str, state: Mapping[str, Tensor]) -> set[str]:
+    return {n.removeprefix(prefix) for n in state if n.startswith(prefix)}
 
 
 def _images(height: int, width: int) -> Tensor:
