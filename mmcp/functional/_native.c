@@ -848,6 +848,142 @@ static PyObject *cut(PyObject *self, PyObject *args) {
     return out;
 }
 
+/* ---- resample --------------------------------------------------------- */
+
+/* A half-open range. */
+typedef struct {
+    Py_ssize_t start, stop;
+} Range;
+
+/* Where a row of a banded matrix is not zero. */
+static Range band_of(const float *row, Py_ssize_t count) {
+    Range band = {0, count};
+    while (band.start < band.stop && row[band.start] == 0) {
+        band.start++;
+    }
+    while (band.stop > band.start && row[band.stop - 1] == 0) {
+        band.stop--;
+    }
+    return band;
+}
+
+/* `line` becomes `weights @ mask` within some columns; the weights are zero
+ * beyond `rows`. */
+static void mix_rows(const float *weights, Range rows, const Py_buffer *mask,
+                     Range columns, float *line) {
+    for (Py_ssize_t x = columns.start; x < columns.stop; x++) {
+        line[x] = 0;
+    }
+    for (Py_ssize_t y = rows.start; y < rows.stop; y++) {
+        const uint8_t *from = pixel(mask, y, 0);
+        float weight = weights[y];
+        for (Py_ssize_t x = columns.start; x < columns.stop; x++) {
+            line[x] += weight * from[x];
+        }
+    }
+}
+
+/* `out = down @ mask @ across.T`; `line` and `bands` are scratch memory for a
+ * row of the mask and of `out`. */
+static void resample_mask(const float *down, const float *across,
+                          const Py_buffer *mask, const Py_buffer *out,
+                          float *line, Range *bands) {
+    Py_ssize_t height = mask->shape[0], width = mask->shape[1];
+    Py_ssize_t rows = out->shape[0], columns = out->shape[1];
+    Range used = {width, 0};
+    for (Py_ssize_t j = 0; j < columns; j++) {
+        bands[j] = band_of(across + j * width, width);
+        if (bands[j].start < bands[j].stop) {
+            used.start = Py_MIN(used.start, bands[j].start);
+            used.stop = Py_MAX(used.stop, bands[j].stop);
+        }
+    }
+    for (Py_ssize_t i = 0; i < rows; i++) {
+        const float *weights = down + i * height;
+        float *target = (float *)out->buf + i * columns;
+        mix_rows(weights, band_of(weights, height), mask, used, line);
+        for (Py_ssize_t j = 0; j < columns; j++) {
+            target[j] = 0;
+            for (Py_ssize_t x = bands[j].start; x < bands[j].stop; x++) {
+                target[j] += line[x] * across[j * width + x];
+            }
+        }
+    }
+}
+
+static int is_floats(const Py_buffer *view) {
+    return view->format != NULL && strcmp(view->format, "f") == 0;
+}
+
+/* Takes a matrix of float32 in one piece, to be written to or not. */
+static int take_matrix(PyObject *array, int flags, Py_buffer *view) {
+    if (PyObject_GetBuffer(array, view,
+                           PyBUF_FORMAT | PyBUF_C_CONTIGUOUS | flags) < 0) {
+        return -1;
+    }
+    if (view->ndim != 2 || !is_floats(view)) {
+        PyBuffer_Release(view);
+        PyErr_SetString(PyExc_TypeError, "a matrix must be float32");
+        return -1;
+    }
+    return 0;
+}
+
+static int do_shapes_fit(const Py_buffer *down, const Py_buffer *across,
+                         const Py_buffer *mask, const Py_buffer *out) {
+    return down->shape[0] == out->shape[0] &&
+           down->shape[1] == mask->shape[0] &&
+           across->shape[0] == out->shape[1] &&
+           across->shape[1] == mask->shape[1];
+}
+
+static PyObject *resample_views(const Py_buffer *down,
+                                const Py_buffer *across,
+                                const Py_buffer *mask, const Py_buffer *out) {
+    if (!do_shapes_fit(down, across, mask, out)) {
+        PyErr_SetString(PyExc_ValueError, "the shapes do not fit");
+        return NULL;
+    }
+    float *line = PyMem_New(float, mask->shape[1] + 1);
+    Range *bands = PyMem_New(Range, out->shape[1] + 1);
+    PyObject *done = NULL;
+    if (line == NULL || bands == NULL) {
+        PyErr_NoMemory();
+    } else {
+        resample_mask(down->buf, across->buf, mask, out, line, bands);
+        done = Py_NewRef(Py_None);
+    }
+    PyMem_Free(bands);
+    PyMem_Free(line);
+    return done;
+}
+
+PyDoc_STRVAR(resample_doc,
+"resample(down, across, bitmap, out)\n--\n\n"
+"Writes down @ bitmap @ across.T to `out`; all but the bitmap are float32.");
+
+static PyObject *resample(PyObject *self, PyObject *args) {
+    PyObject *arrays[4], *done = NULL;
+    Py_buffer down, across, mask, out;
+    if (!PyArg_ParseTuple(args, "OOOO", &arrays[0], &arrays[1], &arrays[2],
+                          &arrays[3]) ||
+        take_matrix(arrays[0], 0, &down) < 0) {
+        return NULL;
+    }
+    if (take_matrix(arrays[1], 0, &across) == 0) {
+        if (take_bitmap(arrays[2], &mask) == 0) {
+            if (take_matrix(arrays[3], PyBUF_WRITABLE, &out) == 0) {
+                done = resample_views(&down, &across, &mask, &out);
+                PyBuffer_Release(&out);
+            }
+            PyBuffer_Release(&mask);
+        }
+        PyBuffer_Release(&across);
+    }
+    PyBuffer_Release(&down);
+    return done;
+}
+
 /* ---- module ----------------------------------------------------------- */
 
 static PyMethodDef functions[] = {
@@ -857,13 +993,14 @@ static PyMethodDef functions[] = {
     {"jitter_boxes", jitter_boxes, METH_VARARGS, jitter_boxes_doc},
     {"rasterise", rasterise, METH_VARARGS, rasterise_doc},
     {"cut", cut, METH_VARARGS, cut_doc},
+    {"resample", resample, METH_VARARGS, resample_doc},
     {NULL, NULL, 0, NULL},
 };
 
 /* Grows with every change of a function's arguments or results, here and in
  * native.py. */
 static int add_version(PyObject *module) {
-    return PyModule_AddIntConstant(module, "VERSION", 2);
+    return PyModule_AddIntConstant(module, "VERSION", 3);
 }
 
 static PyModuleDef_Slot slots[] = {

@@ -6,7 +6,7 @@ at the image border and zeros beyond it are contained. Only the columns of Y
 and X that meet the patch matter, so neither a mask of the image's size nor a
 ring of zeros around the patch is ever made.
 
-The matrices are multiplied in float32 in whatever order BLAS likes. Where
+The matrices are multiplied in float32, in whatever order BLAS likes. Where
 that leaves open on which side of the threshold a target lies, the target is
 summed again in the order of mmcv's kernel, so binary targets agree bit by
 bit with ``mmcv.ops.roi_align`` on the CPU (x86-64), ties included.
@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mmcp.functional import native
 from mmcp.functional.patches import Patch
 
 __all__ = ['crop_and_resize_patches']
@@ -30,7 +31,7 @@ _THRESHOLD = 0.5
 _UNIT = 2.0**-24
 # Bounds the weight matrices to 15 MB an axis at 28 rows and 1024 pixels.
 _BOXES_AT_ONCE = 128
-# Rows of a mask that are multiplied at once.
+# Rows of a mask that BLAS multiplies at once.
 _BAND = 96
 
 
@@ -196,16 +197,56 @@ def _targets(
     soft = np.zeros((len(rows), y.bins, x.bins), np.float32)
     changes = np.flatnonzero(np.diff(rows)) + 1
     ends = [*changes.tolist(), len(rows)]
+    resample = _resample if native.compiled is None else _resample_compiled
     for a, b in zip([0, *ends], ends, strict=False):
         mask = patches[rows[a]].bitmap
         if mask.size:
-            h, w = mask.shape
-            left = down[down_begin[a] : down_begin[b]].reshape(-1, h)
+            left = down[down_begin[a] : down_begin[b]]
             right = across[across_begin[a] : across_begin[b]]
-            strips = _multiply(left, mask).reshape(b - a, -1, w)
-            right = right.reshape(b - a, -1, w).transpose(0, 2, 1)
-            np.matmul(strips, right, out=soft[a:b])
+            resample(
+                left.reshape(b - a, -1, mask.shape[0]),
+                mask,
+                right.reshape(b - a, -1, mask.shape[1]),
+                soft[a:b],
+            )
     return soft
+
+
+def _resample(
+    left: NDArray[np.float32],
+    mask: NDArray[np.uint8],
+    right: NDArray[np.float32],
+    out: NDArray[np.float32],
+) -> None:
+    """``left @ mask @ right.T`` for each box of one mask.
+
+    Args:
+        left: Shape (B, p, h).
+        mask: Shape (h, w).
+        right: Shape (B, q, w).
+        out: Written to, shape (B, p, q).
+    """
+    count, _, h = left.shape
+    strips = _multiply(left.reshape(-1, h), mask)
+    strips = strips.reshape(count, -1, mask.shape[1])
+    np.matmul(strips, right.transpose(0, 2, 1), out=out)
+
+
+def _resample_compiled(
+    left: NDArray[np.float32],
+    mask: NDArray[np.uint8],
+    right: NDArray[np.float32],
+    out: NDArray[np.float32],
+) -> None:
+    """The same by compiled code, which passes over all zeros.
+
+    And it starts no threads: those of BLAS wait for each other where loaders
+    keep all cores busy.
+    """
+    if mask.strides[1] != 1:
+        mask = np.ascontiguousarray(mask)
+    for down, across, target in zip(left, right, out, strict=True):
+        native.compiled.resample(down, across, mask, target)
 
 
 def _multiply(

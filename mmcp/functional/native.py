@@ -13,7 +13,7 @@ from typing import Any
 __all__ = ['VERSION', 'compiled']
 
 # That of the C source: what an older checkout built is not used.
-VERSION = 2
+VERSION = 3
 
 
 def _load() -> Any:

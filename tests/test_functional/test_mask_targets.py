@@ -5,6 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmcv.ops.roi_align import roi_align
+from native_paths import path  # noqa: F401
 
 from mmcp.functional import mask_targets
 from mmcp.functional.mask_targets import crop_and_resize_patches
@@ -102,12 +103,13 @@ def test_ties_are_decided_as_by_the_kernel(monkeypatch):
     rows = np.arange(40)
     boxes = boxes_of([patch_from_bitmap(mask) for mask in masks])
     expected = reference(masks, boxes, rows, (28, 28)) >= 0.5
-    multiply = mask_targets._multiply
-    monkeypatch.setattr(
-        mask_targets,
-        '_multiply',
-        lambda *factors: multiply(*factors) * np.float32(1 - 2e-6),
-    )
+    matrices = mask_targets._matrices
+
+    def rounded_down(*arguments):
+        values, begin = matrices(*arguments)
+        return values * np.float32(1 - 1e-6), begin
+
+    monkeypatch.setattr(mask_targets, '_matrices', rounded_down)
     assert np.array_equal(ours(masks, boxes, rows, (28, 28)), expected)
     # Without the second look these targets would differ.
     monkeypatch.setattr(mask_targets, '_UNIT', -1.0)

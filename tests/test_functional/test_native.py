@@ -11,8 +11,9 @@ from native_paths import needs_compiled
 
 from mmcp.functional import native
 from mmcp.functional.jitter import JitterParams, jitter_boxes
+from mmcp.functional.mask_targets import crop_and_resize_patches
 from mmcp.functional.paste import cut_patches
-from mmcp.functional.patches import Patch, patch_from_polygons
+from mmcp.functional.patches import EMPTY, Patch, patch_from_polygons
 from mmcp.functional.polygons import (
     clip_parts,
     measure_outlines,
@@ -208,6 +209,44 @@ def test_moving_boxes(rows, ratio, offset, flip):
     for one, other in zip(got, expected, strict=True):
         assert one.dtype == other.dtype
         np.testing.assert_array_equal(one, other)
+
+
+@given(st.integers(0, 2**32), st.booleans())
+def test_mask_targets(seed, mirrored):
+    rng = np.random.default_rng(seed)
+    patches = [EMPTY]
+    for _ in range(3):
+        x, y = rng.integers(0, 12, 2)
+        bitmap = random_bitmap(rng, *rng.integers(1, 20, 2))
+        bitmap = bitmap[:, ::-1] if mirrored else bitmap
+        patches.append(Patch(int(x), int(y), bitmap))
+    corners = np.sort(rng.uniform(-8, 40, (6, 2, 2)), axis=1)
+    boxes = corners.reshape(6, 4).astype(np.float32)
+    rows = rng.integers(0, 4, 6)
+    got, expected = both(
+        crop_and_resize_patches, patches, boxes, rows, (5, 7), 32, 32, False
+    )
+    np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
+floats = np.zeros((2, 3), np.float32)
+pixels = np.zeros((3, 4), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'kind', 'error'),
+    [
+        ((floats, floats, pixels, floats), ValueError, 'do not fit'),
+        ((pixels, floats, pixels, floats), TypeError, 'float32'),
+        ((floats, floats[0], pixels, floats), TypeError, 'float32'),
+        ((floats, floats, pixels[:, ::2], floats), TypeError, 'rows'),
+        ((floats, floats, pixels, b'12345678'), BufferError, 'writable'),
+        ((floats, floats[:, ::2], pixels, floats), ValueError, 'contiguous'),
+    ],
+)
+def test_factors_that_do_not_fit(arguments, kind, error):
+    with pytest.raises(kind, match=error):
+        native.compiled.resample(*arguments)
 
 
 @pytest.mark.parametrize(
