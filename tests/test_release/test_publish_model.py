@@ -8,7 +8,14 @@ import shutil
 import pytest
 import torch
 import yaml
-from checkpoint_layouts import mmcp_cp2, random_resnet, segmentor, vit
+from checkpoint_layouts import (
+    fcn_config,
+    mmcp_cp2,
+    random_resnet,
+    resnet_config,
+    segmentor,
+    vit,
+)
 from cp2_models import build
 from mmengine.config import Config
 from mmengine.logging import MMLogger
@@ -18,7 +25,7 @@ from publish_model import main, parse_args, publish
 from publishing.contents import choose_contents
 from publishing.entry import make_entry
 from publishing.naming import config_stem
-from toy_pairs import make_runner, small_moco
+from toy_pairs import make_runner, small_cp2, small_moco
 
 from mmcp.checkpoints import (
     LayoutError,
@@ -29,14 +36,29 @@ from mmcp.checkpoints import (
 from mmcp.engine.config import UsageError
 from mmcp.engine.launch import run_tool
 
+CP2 = dict(
+    type='mmcp.CP2',
+    backbone=resnet_config(),
+    decode_head=fcn_config(),
+    projector=dict(out_channels=8),
+    queue_len=8,
+)
 
-def run(checkpoint, *options):
+
+def written(path, model=CP2, **settings):
+    """A config file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Config(dict(model=model, default_scope='mmseg', **settings)).dump(path)
+    return path
+
+
+def run(checkpoint, *options, model=CP2):
     options = list(options)
     if '--config' in options:
         place = options.index('--config') + 1
         options[place] = checkpoint.parent / options[place]
-        options[place].parent.mkdir(parents=True, exist_ok=True)
-        options[place].touch()
+        if not options[place].exists():
+            written(options[place], model)
     out = checkpoint.parent / 'out'
     arguments = [checkpoint, '--out-dir', out, '--date', '20260131', *options]
     return publish(parse_args([str(word) for word in arguments]))
@@ -58,6 +80,26 @@ def trained(tmp_path_factory):
     )
     runner.train()
     return folder / 'epoch_1.pth'
+
+
+def without_preprocessor(model):
+    del model['data_preprocessor']  # an object, which has no text
+    return model
+
+
+def run_trained(trained, tmp_path):
+    source = shutil.copy(trained, tmp_path / 'epoch_1.pth')
+    model = without_preprocessor(small_cp2())
+    options = ['--renamed', '--config', 'configs/cp2/tiny.py']
+    return run(source, *options, model=model)
+
+
+R34 = resnet_config(depth=34)
+SEGMENTOR = dict(
+    type='mmseg.EncoderDecoder',
+    backbone=resnet_config(),
+    decode_head=fcn_config(num_classes=21),
+)
 
 
 def segmentor_config(init_cfg=None):
@@ -89,8 +131,7 @@ def segmentor_config(init_cfg=None):
 
 @pytest.mark.parametrize('part', ['backbone', 'backbone+head'])
 def test_from_a_pretraining_to_a_segmentor(trained, tmp_path, part):
-    source = shutil.copy(trained, tmp_path / 'epoch_1.pth')
-    path = run(source, '--config', 'configs/cp2/tiny.py')
+    path = run_trained(trained, tmp_path)
     init = dict(type='mmcp.Pretrained', checkpoint=str(path), part=part)
     said = []
     handler = logging.Handler()
@@ -125,8 +166,7 @@ def test_from_a_pretraining_to_a_segmentor(trained, tmp_path, part):
 
 
 def test_mmengines_own_loader_finds_all_of_it(trained, tmp_path):
-    source = shutil.copy(trained, tmp_path / 'epoch_1.pth')
-    path = run(source, '--config', 'configs/cp2/tiny.py')
+    path = run_trained(trained, tmp_path)
     published = read_checkpoint(path)['state_dict']
     model = build(segmentor_config())
     missing = set(model.state_dict()) - set(published)
@@ -141,10 +181,9 @@ def test_mmengines_own_loader_finds_all_of_it(trained, tmp_path):
 
 
 def test_only_what_is_needed_remains(trained, tmp_path, capsys):
-    source = shutil.copy(trained, tmp_path / 'epoch_1.pth')
-    before = torch.load(source, weights_only=False)
+    before = torch.load(trained, weights_only=False)
     assert {'optimizer', 'ema_state_dict', 'message_hub'} <= set(before)
-    path = run(source, '--config', 'configs/cp2/tiny.py')
+    path = run_trained(trained, tmp_path)
 
     content = read_checkpoint(path)
     assert set(content) == {'meta', 'state_dict'}
@@ -164,7 +203,7 @@ def test_only_what_is_needed_remains(trained, tmp_path, capsys):
     said = capsys.readouterr().out
     for word in ('ema_state_dict', 'optimizer', 'momentum encoder', 'queue'):
         assert word in said
-    assert path.stat().st_size < source.stat().st_size / 2
+    assert path.stat().st_size < trained.stat().st_size / 2
 
 
 def test_name_is_config_day_and_content(tmp_path):
@@ -183,8 +222,7 @@ def test_same_content_same_name(tmp_path):
 
 
 def test_entry_for_the_metafile(tmp_path, capsys):
-    config = tmp_path / 'configs' / 'tiny_8xb32-1e.py'
-    config.parent.mkdir()
+    config = written(tmp_path / 'configs' / 'tiny_8xb32-1e.py')
     known = dict(
         Models=[
             {
@@ -192,7 +230,8 @@ def test_entry_for_the_metafile(tmp_path, capsys):
                 'In Collection': 'CP2',
                 'Config': 'configs/cp2/tiny_8xb32-1e.py',
                 'Metadata': {'Batch Size': 256, 'Epochs': 20},
-                'Paper': {'paper': 'x', 'table': 1, 'row': 'y'},
+                'Paper': {'table': 1, 'row': 'y', 'numbers': {'VOC': 78.6}},
+                'Results': [{'Metrics': {'mIoU': 78.6}}],
             }
         ]
     )
@@ -204,12 +243,36 @@ def test_entry_for_the_metafile(tmp_path, capsys):
     path = run(source, '--config', config, '--url', 'https://models.invalid/')
 
     text = path.with_suffix('.yml').read_text()
-    entry = dict(known['Models'][0])
-    entry['Metadata'] = {'Batch Size': 256, 'Epochs': 3}
-    entry['Weights'] = f'https://models.invalid/{path.name}'
-    entry['SHA256'] = hashlib.sha256(path.read_bytes()).hexdigest()
-    assert yaml.safe_load(text) == [entry]
+    assert yaml.safe_load(text) == [
+        {
+            'Name': 'tiny_8xb32-1e',
+            'In Collection': 'CP2',
+            'Config': 'configs/cp2/tiny_8xb32-1e.py',
+            'Metadata': {'Batch Size': 256, 'Epochs': 3},
+            'Weights': f'https://models.invalid/{path.name}',
+            'SHA256': hashlib.sha256(path.read_bytes()).hexdigest(),
+        }
+    ]
     assert capsys.readouterr().out.endswith(text)
+
+
+@pytest.mark.parametrize(
+    ('meta', 'length'),
+    [
+        ({}, {}),
+        (dict(iter=7), {'Iterations': 7}),
+        (dict(epoch=1, iter=7), {'Epochs': 1}),
+    ],
+)
+def test_length_of_the_training_is_the_checkpoints(tmp_path, meta, length):
+    config = written(tmp_path / 'a.py', train_cfg=dict(max_epochs=20))
+    known = dict(Name='a', Metadata=dict(Epochs=20, Iterations=90))
+    metafile = tmp_path / 'metafile.yml'
+    metafile.write_text(yaml.safe_dump(dict(Models=[known])))
+    source = save(tmp_path, mmcp_cp2(random_resnet()) | dict(meta=meta))
+    path = run(source, '--config', config)
+    entry = yaml.safe_load(path.with_suffix('.yml').read_text())[0]
+    assert entry['Metadata'] == length
 
 
 def test_entry_of_what_no_metafile_knows():
@@ -227,7 +290,9 @@ def test_config_is_what_the_run_was_called(tmp_path):
     content['meta']['experiment_name'] = 'cp2_r18_20260130_120000'
     path = run(save(tmp_path, content))
     assert path.name.startswith('cp2_r18_20260131-')
-    for meta in ({}, dict(experiment_name='x'), dict(experiment_name=3)):
+    again = run(path, '--date', '20260201')
+    assert again.name.startswith('cp2_r18_20260201-')
+    for meta in (None, {}, dict(experiment_name='x')):
         with pytest.raises(UsageError, match='give --config'):
             config_stem(None, meta)
 
@@ -276,7 +341,10 @@ def test_a_moco_is_published_without_head(tmp_path):
         length=4,
     )
     runner.train()
-    path = run(tmp_path / 'epoch_1.pth', '--config', 'moco.py')
+    path = run(
+        *(tmp_path / 'epoch_1.pth', '--config', 'moco.py', '--renamed'),
+        model=without_preprocessor(small_moco()),
+    )
     state = read_checkpoint(path)['state_dict']
     query = runner.model.encoder_q.backbone.state_dict()
     assert set(state) == {f'backbone.{name}' for name in query}
@@ -286,9 +354,10 @@ def test_a_moco_is_published_without_head(tmp_path):
 
 def test_other_models_keep_all_their_weights(tmp_path):
     content = segmentor(random_resnet())
+    del content['state_dict']['auxiliary_head.conv_seg.bias']
     content['meta'] = dict(dataset_meta=dict(classes=('a', 'b')), cfg='x = 1')
     content['optimizer'] = {}
-    path = run(save(tmp_path, content), '--config', 'fcn.py')
+    path = run(save(tmp_path, content), '--config', 'fcn.py', model=SEGMENTOR)
     found = read_checkpoint(path)
     assert found['meta']['dataset_meta'] == dict(classes=('a', 'b'))
     assert set(found['state_dict']) == set(content['state_dict'])
@@ -326,15 +395,15 @@ def test_log_goes_beside_it(tmp_path):
 
 def test_mistakes_end_in_one_line(tmp_path, capsys):
     source = save(tmp_path, mmcp_cp2(random_resnet()))
-    config = tmp_path / 'a.py'
-    config.touch()
+    config = written(tmp_path / 'a.py')
     common = ['--out-dir', str(tmp_path / 'out'), '--config', str(config)]
     wrong = [*common[:-1], str(tmp_path / 'b.py')]
     assert run_tool(main, [str(source), *wrong]) == 1
     assert 'b.py does not exist' in capsys.readouterr().err
     assert not (tmp_path / 'out').exists()
-    assert run_tool(main, [str(source), *common, '--date', '1.2.26']) == 1
-    assert 'must be YYYYMMDD' in capsys.readouterr().err
+    for date in ('1.2.26', '20269999', '2026131'):
+        assert run_tool(main, [str(source), *common, '--date', date]) == 1
+        assert 'must be a day as YYYYMMDD' in capsys.readouterr().err
     assert run_tool(main, [str(tmp_path / 'no.pth'), *common]) == 1
     assert 'no.pth does not exist' in capsys.readouterr().err
 
@@ -347,3 +416,35 @@ def test_mistakes_end_in_one_line(tmp_path, capsys):
     assert not marker.exists()
     run(bad, '--config', 'a.py', '--trust-checkpoint')
     assert marker.is_dir()
+
+
+def test_another_model_is_not_published(tmp_path, capsys):
+    content = mmcp_cp2(random_resnet())
+    content['meta']['experiment_name'] = 'fcn_tiny_20260101_010101'
+    source = save(tmp_path, content)
+    config = written(tmp_path / 'r34.py', CP2 | dict(backbone=R34))
+    words = [str(source), '--out-dir', str(tmp_path / 'out')]
+    words += ['--config', str(config)]
+    assert run_tool(main, words) == 1
+    assert 'trained with fcn_tiny.py, not r34.py' in capsys.readouterr().err
+    assert run_tool(main, [*words, '--renamed']) == 1
+    assert 'does not fit the model of' in capsys.readouterr().err
+    assert not (tmp_path / 'out').exists()
+
+
+def test_the_recorded_config_is_compared_and_runs_nothing(tmp_path, capsys):
+    content = mmcp_cp2(random_resnet())
+    meta = content['meta']
+    meta['experiment_name'] = 'tiny_20260101_010101'
+    meta['cfg'] = written(tmp_path / 'a.py').read_text()
+    run(save(tmp_path, content))
+    meta['cfg'] = written(tmp_path / 'b.py', SEGMENTOR).read_text()
+    with pytest.raises(UsageError, match=r"epoch_1\.pth's own config"):
+        run(save(tmp_path, content))
+    capsys.readouterr()
+
+    marker = tmp_path / 'marker'
+    meta['cfg'] = f"model = dict(type='os.mkdir', path={str(marker)!r})\n"
+    run(save(tmp_path, content))
+    assert 'NOT COMPARED' in capsys.readouterr().err
+    assert not marker.exists()

@@ -4,29 +4,39 @@
 Of a pretraining with CP2 or MoCo, backbone and decode head remain, by the
 names that MMSegmentation has for them; of any other model, its weights.
 Optimizer, queue, second encoder, averages beside the weights, logs and paths
-of the machine go. The name says which config, day and content it is:
+of the machine go. What remains must fit the model of the config, and the
+checkpoint must not say that it comes from another one. The name says which
+config, day and content it is:
 
     python tools/release/publish_model.py work_dirs/x/epoch_20.pth \
         --config configs/cp2/x.py --out-dir checkpoints
 
 writes checkpoints/x_20260131-0a1b2c3d.pth and, beside it, the entry for
-metafile.yml, which it prints too. The file is for load_from, and for init_cfg
-of type Pretrained or mmcp.Pretrained.
+metafile.yml, which it prints too; the paper's results are not in it. The file
+is for load_from, and for init_cfg of type Pretrained or mmcp.Pretrained.
 """
 
 import argparse
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import torch
+from mmengine.config import Config
 from publishing.contents import Contents, choose_contents
 from publishing.entry import as_yaml, make_entry
+from publishing.fitting import require_fit
 from publishing.naming import config_stem, published_name
+from publishing.provenance import (
+    RENAMED_FLAG,
+    known_config,
+    require_same_config,
+)
 
-from mmcp.checkpoints import load_safely, read_checkpoint
+from mmcp.checkpoints import load_safely, read_checkpoint, use_safe_reader
 from mmcp.checkpoints.export import file_hash
 from mmcp.engine.config import UsageError
 from mmcp.engine.launch import (
@@ -50,6 +60,12 @@ def parse_args(argv: Sequence[str]) -> argparse.Namespace:
         '--config',
         type=Path,
         help='config it was trained with (default: what the checkpoint says)',
+    )
+    parser.add_argument(
+        RENAMED_FLAG,
+        action='store_true',
+        help='publish under the name of --config even though the checkpoint '
+        'says another one; its tensors must fit all the same',
     )
     parser.add_argument(
         '--date', help='day of the training as YYYYMMDD (default: today, UTC)'
@@ -83,26 +99,29 @@ def publish(args: argparse.Namespace) -> Path:
 
     Raises:
         CheckpointError: If the checkpoint cannot be used.
-        FileNotFoundError: If config or log do not exist.
-        UsageError: If name or date are not known.
+        FileNotFoundError: If the log does not exist.
+        UsageError: If config or date are wrong or the name is not known, or
+            the checkpoint is of another config.
     """
+    use_safe_reader(trust=args.trust_checkpoint)
     checkpoint = load_safely(str(args.checkpoint), trust=args.trust_checkpoint)
-    for what, path in (('Log', args.log), ('Config', args.config)):
-        if path is not None and not path.is_file():
-            raise FileNotFoundError(f'{what} {path} does not exist.')
+    if args.log is not None and not args.log.is_file():
+        raise FileNotFoundError(f'Log {args.log} does not exist.')
     contents = choose_contents(
         checkpoint, str(args.checkpoint), keep_config=args.keep_config
     )
-    stem = config_stem(args.config, checkpoint.get('meta', {}))
+    stem = config_stem(args.config, checkpoint.get('meta'))
     contents.meta['mmcp']['config'] = f'{stem}.py'
     date = args.date or datetime.now(timezone.utc).strftime('%Y%m%d')
+    published_name(stem, date, '')  # checks the date
+    config = _checked_config(args, checkpoint, contents)
     path, digest = _write(contents, args.out_dir, stem, date)
     address = f'{args.url.rstrip("/")}/{path.name}' if args.url else path.name
     entry = make_entry(
         stem,
         args.config,
         contents.meta,
-        contents.config,
+        contents.config or (config.to_dict() if config else {}),
         dict(Weights=address, SHA256=digest),
     )
     text = as_yaml(entry)
@@ -114,11 +133,27 @@ def publish(args: argparse.Namespace) -> Path:
     return path
 
 
+def _checked_config(
+    args: argparse.Namespace, checkpoint: Mapping[str, Any], contents: Contents
+) -> Config | None:
+    """The config, if known; raises if the checkpoint is of another one."""
+    config = known_config(
+        args.config, contents.config, trust=args.trust_checkpoint
+    )
+    if args.config is not None:
+        require_same_config(
+            args.config, config, checkpoint, renamed=args.renamed
+        )
+    if config is not None:
+        described = str(args.config or f"{args.checkpoint}'s own config")
+        require_fit(contents.state, config, described)
+    return config
+
+
 def _write(
     contents: Contents, folder: Path, stem: str, date: str
 ) -> tuple[Path, str]:
     """Writes a file, reads it again and gives it its name."""
-    published_name(stem, date, '')
     folder.mkdir(parents=True, exist_ok=True)
     draft = folder / f'.{stem}.draft.pth'
     try:

@@ -10,6 +10,8 @@ import yaml
 from mmcp.checkpoints.config_text import look_up
 
 _BATCH = re.compile(r'_(?P<gpus>\d+)xb(?P<each>\d+)[-_]')
+# What holds for every training with a config.
+_OF_THE_CONFIG = ('In Collection', 'Config', 'Batch Size')
 
 
 def make_entry(
@@ -23,9 +25,10 @@ def make_entry(
 
     Args:
         stem: Stem of the config.
-        config: Path of the config; what the metafile in its folder says
-            about it is taken over. None if it is not known.
-        meta: The checkpoint's ``meta``.
+        config: Path of the config; collection and batch size are taken from
+            the metafile in its folder, but no results: they are not those of
+            this checkpoint. None if it is not known.
+        meta: The checkpoint's ``meta``, which says how long it was trained.
         cfg: The config it was trained with; empty if not known.
         weights: ``Weights`` (file or address) and ``SHA256``.
 
@@ -33,19 +36,25 @@ def make_entry(
         The entry.
     """
     known = _known_entry(stem, config)
-    metadata = dict(known.get('Metadata', {}))
+    metadata = {
+        key: value
+        for key, value in known.pop('Metadata', {}).items()
+        if key in _OF_THE_CONFIG
+    }
     batch = _BATCH.search(f'{stem}_')
     if batch:
         size = int(batch['gpus']) * int(batch['each'])
         metadata.setdefault('Batch Size', size)
     by_epoch = look_up(cfg, 'train_cfg', 'max_epochs') is not None
-    kind, key = ('Epochs', 'epoch') if by_epoch else ('Iterations', 'iter')
-    if key in meta:
-        metadata[kind] = meta[key]
+    if by_epoch and 'epoch' in meta:
+        metadata['Epochs'] = meta['epoch']
+    elif 'iter' in meta:
+        metadata['Iterations'] = meta['iter']
     entry: dict[str, Any] = dict(Name=stem)
     if config is not None:
         entry['Config'] = str(config)
-    return entry | known | dict(Metadata=metadata) | dict(weights)
+    entry |= {k: v for k, v in known.items() if k in _OF_THE_CONFIG}
+    return entry | dict(Metadata=metadata) | dict(weights)
 
 
 def as_yaml(entry: Mapping[str, Any]) -> str:
