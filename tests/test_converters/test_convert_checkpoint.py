@@ -11,6 +11,7 @@ from checkpoint_layouts import (
     mmcp_cp2,
     mmpretrain_simclr,
     moco_v2,
+    moco_v3,
     random_resnet,
     resnet_config,
     torchvision,
@@ -426,9 +427,23 @@ def test_a_prefix_can_be_given(convert):
     }
 
 
-def test_heads_can_be_given(convert):
+def test_heads_can_be_given(convert, capsys):
     content = convert(vit(), '--num-heads', 12)
     assert content['meta']['mmcp']['num_heads'] == 12
+    said = capsys.readouterr()
+    assert '1 layers with the 12 heads that you gave gives' in said.out
+    assert 'you gave 12 attention heads, but the file or its ' in said.err
+    assert 'width tells 6;' in said.err
+
+
+@pytest.mark.parametrize(
+    ('content', 'heads'), [(vit(), 6), (moco_v3(vit(sine=True)), 12)]
+)
+def test_the_usual_heads_need_no_warning(convert, capsys, content, heads):
+    convert(content, '--num-heads', heads)
+    said = capsys.readouterr()
+    assert f'with the {heads} heads that you gave' in said.out
+    assert not said.err
 
 
 def test_mistakes_end_in_one_line(tmp_path, capsys):
@@ -448,6 +463,8 @@ def test_mistakes_end_in_one_line(tmp_path, capsys):
     assert "begin with 'x.'" in refused('--prefix', 'x.')
     torch.save(vit(), source)
     assert 'no whole number of patches' in refused('--img-size', 16, 15)
+    assert '384 channels, which 7 attention heads' in refused('--num-heads', 7)
+    assert '384 channels, which 0 attention heads' in refused('--num-heads', 0)
     source.write_bytes(source.read_bytes()[:3000])
     assert 'cut short' in refused()
     out.write_text('mine')
@@ -455,6 +472,46 @@ def test_mistakes_end_in_one_line(tmp_path, capsys):
     with pytest.raises(UsageError, match='--overwrite replaces it'):
         main(words)
     assert out.read_text() == 'mine'
+
+
+def test_places_that_cannot_be_written(tmp_path, capsys):
+    """They are named before anything is read or written."""
+    source, folder = tmp_path / 'source.pth', tmp_path / 'folder'
+    link, out = tmp_path / 'link.pth', tmp_path / 'out.pth'
+    torch.save(moco_v2(random_resnet()), source)
+    before = source.read_bytes()
+    folder.mkdir()
+    link.symlink_to(source)
+    for words, said in (
+        ((folder, '--overwrite'), f'{folder} is a folder'),
+        ((out, '--report', folder), f'{folder} is a folder'),
+        ((source, '--overwrite'), f'{source} would be overwritten'),
+        ((link, '--overwrite'), f'{link} would be overwritten'),
+        ((out, '--report', source), f'{source} would be overwritten'),
+        ((out, '--report', out), f'{out} would be overwritten'),
+        ((source / 'out.pth',), f'{source} is a file, so'),
+    ):
+        assert run_tool(main, [str(source), *map(str, words)]) == 1
+        assert f'error: {said}' in capsys.readouterr().err
+        assert set(tmp_path.iterdir()) == {source, folder, link}
+        assert not list(folder.iterdir())
+    assert source.read_bytes() == before
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
+    source, out = tmp_path / 'source.pth', tmp_path / 'out.pth'
+    torch.save(moco_v2(random_resnet()), source)
+    out.write_text('mine')
+
+    def interrupted(content, path):
+        path.write_text('half')
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch, 'save', interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        main([str(source), str(out), '--overwrite'])
+    assert out.read_text() == 'mine'
+    assert set(tmp_path.iterdir()) == {source, out}
 
 
 def test_a_payload_does_not_run(tmp_path):
@@ -468,6 +525,13 @@ def test_a_payload_does_not_run(tmp_path):
     assert not out.exists()
     main([str(path), str(out), '--trust-checkpoint'])
     assert marker.is_dir()
+
+
+def test_help_shows_the_example_as_it_is_typed(capsys):
+    with pytest.raises(SystemExit):
+        parse_args(['--help'])
+    said = capsys.readouterr().out
+    assert 'tools/converters/convert_checkpoint.py \\\n        moco_v2' in said
 
 
 def test_defaults():

@@ -112,24 +112,27 @@ def convert(args: argparse.Namespace) -> ForwardCheck:
 
     Raises:
         CheckpointError: If the source cannot be used.
-        UsageError: If the file to write exists, or an argument does not fit.
+        UsageError: If a file cannot be written where it should, or an
+            argument does not fit.
     """
-    if args.out.exists() and not args.overwrite:
-        raise UsageError(f'{args.out} exists; --overwrite replaces it')
+    _check_paths(args)
     checkpoint = load_safely(args.source, trust=args.trust_checkpoint)
     weights = sort_weights(
         checkpoint, args.source, prefix=args.prefix, num_heads=args.num_heads
     )
+    if args.num_heads is not None:
+        found = sort_weights(checkpoint, args.source, prefix=args.prefix)
+        _compare_heads(weights, found.num_heads)
     try:
         state = export_weights(weights, args.to, args.part)
-        check = _check(checkpoint, weights, state, args.to)
+        check = _check(checkpoint, weights, state, args)
         if args.img_size:
             fit_positions(state, tuple(args.img_size))
     except ValueError as error:
         raise UsageError(str(error)) from error
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    meta = dict(mmcp=export_meta(weights))
-    torch.save(dict(meta=meta, state_dict=state), args.out)
+    _save(
+        dict(meta=dict(mmcp=export_meta(weights)), state_dict=state), args.out
+    )
     print(as_text(weights, state, check))
     print(f'{args.out}: sha256 {file_hash(args.out)}')
     if args.report:
@@ -139,11 +142,51 @@ def convert(args: argparse.Namespace) -> ForwardCheck:
     return check
 
 
+def _check_paths(args: argparse.Namespace) -> None:
+    """Raises, before any work, if a file cannot be written."""
+    taken = [Path(args.source).resolve()]
+    for path in filter(None, (args.out, args.report)):
+        if path.is_dir():
+            raise UsageError(f'{path} is a folder; name a file in it')
+        above = next(p for p in path.absolute().parents if p.exists())
+        if not above.is_dir():
+            raise UsageError(f'{above} is a file, so {path} cannot be written')
+        if path.resolve() in taken:
+            raise UsageError(
+                f'{path} would be overwritten by another file of this '
+                'conversion; source, result and report need names of their own'
+            )
+        taken.append(path.resolve())
+    if args.out.exists() and not args.overwrite:
+        raise UsageError(f'{args.out} exists; --overwrite replaces it')
+
+
+def _compare_heads(weights: ModelWeights, found: int | None) -> None:
+    """Warns if a given number of attention heads is not the one found."""
+    if found not in (None, weights.num_heads):
+        say(
+            f'warning: {weights.source}: you gave {weights.num_heads} '
+            f'attention heads, but the file or its width tells {found}; the '
+            'forward check cannot see which of them is right'
+        )
+
+
+def _save(content: dict[str, Any], path: Path) -> None:
+    """Writes a checkpoint whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f'.{path.name}.draft')
+    try:
+        torch.save(content, draft)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
 def _check(
     checkpoint: Mapping[str, Any],
     weights: ModelWeights,
     state: Mapping[str, Tensor],
-    target: str,
+    args: argparse.Namespace,
 ) -> ForwardCheck:
     """Raises if a part is incomplete; says which could not be compared."""
     parts = {
@@ -152,11 +195,16 @@ def _check(
             for name, value in state.items()
             if name.startswith(prefix)
         }
-        for part, prefix in TARGETS[target].items()
+        for part, prefix in TARGETS[args.to].items()
     }
     unknown = []
     try:
-        check = check_backbone(checkpoint, weights, parts['backbone'])
+        check = check_backbone(
+            checkpoint,
+            weights,
+            parts['backbone'],
+            heads_given=args.num_heads is not None,
+        )
         if not check.model:
             unknown.append('backbone')
         if parts.get('head') and not check_head(weights, parts['head']):

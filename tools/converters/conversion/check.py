@@ -69,6 +69,8 @@ def check_backbone(
     checkpoint: Mapping[str, Any],
     weights: ModelWeights,
     backbone: Mapping[str, Tensor],
+    *,
+    heads_given: bool = False,
 ) -> ForwardCheck:
     """Compares MMSegmentation's backbone with a forward pass of its source.
 
@@ -77,6 +79,8 @@ def check_backbone(
         weights: The same, sorted.
         backbone: The converted backbone, by names without prefix, positions
             not resized.
+        heads_given: Whether the number of attention heads is the user's: it
+            is in both of what is compared. Defaults to False.
 
     Returns:
         The largest difference, or that no check is possible.
@@ -84,7 +88,7 @@ def check_backbone(
     Raises:
         CheckpointError: If the backbone is incomplete, or features differ.
     """
-    built = build_backbone(weights, backbone)
+    built = build_backbone(weights, backbone, heads_given=heads_given)
     if built is None:
         _check_prefix(weights, backbone)
         return ForwardCheck('', None)

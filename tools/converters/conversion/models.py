@@ -52,12 +52,16 @@ class Built:
     module: nn.Module
 
 
-def build_backbone(weights: ModelWeights, backbone: Tensors) -> Built | None:
+def build_backbone(
+    weights: ModelWeights, backbone: Tensors, *, heads_given: bool = False
+) -> Built | None:
     """Builds the backbone that some weights look like.
 
     Args:
         weights: What the source file holds.
         backbone: The converted backbone, by names without prefix.
+        heads_given: Whether the number of attention heads is the user's.
+            Defaults to False.
 
     Returns:
         The backbone; None if it is of no kind that is known here.
@@ -68,7 +72,7 @@ def build_backbone(weights: ModelWeights, backbone: Tensors) -> Built | None:
     return (
         _resnet(backbone)
         or _efficient_net(backbone)
-        or _transformer(weights, backbone)
+        or _transformer(weights, backbone, heads_given)
     )
 
 
@@ -175,7 +179,9 @@ def _efficient_net(backbone: Tensors) -> Built | None:
     return Built(f'an EfficientNet-{arch.upper()}', module)
 
 
-def _transformer(weights: ModelWeights, backbone: Tensors) -> Built | None:
+def _transformer(
+    weights: ModelWeights, backbone: Tensors, heads_given: bool
+) -> Built | None:
     """MMSegmentation's, whose names all transformers of timm are given."""
     if not any(_TRANSFORMER.match(name) for name in backbone):
         return None
@@ -210,8 +216,12 @@ def _transformer(weights: ModelWeights, backbone: Tensors) -> Built | None:
         pre_norm='ln_pre.weight' in backbone,
         final_norm='ln1.weight' in backbone,
     )
-    with_heads = f' and {heads} heads' if heads else ''
-    return Built(f'a transformer of {layers} layers{with_heads}', module)
+    title = f'a transformer of {layers} layers'
+    if heads_given:
+        title += f' with the {heads} heads that you gave'
+    elif heads:
+        title += f' and {heads} heads'
+    return Built(title, module)
 
 
 def _transformer_widths(backbone: Tensors) -> tuple[int, int]:
