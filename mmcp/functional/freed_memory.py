@@ -20,7 +20,9 @@ def keep_freed_memory() -> None:
     twice the largest of them, so every sample would fetch its pages anew,
     which takes a tenth of its time. A larger block, mapped and freed without
     being touched, is remembered instead; MMDetection's full-size masks have
-    the same effect. Does nothing where the user set ``MALLOC_`` variables or
-    where the C library is another.
+    the same effect. Does nothing where the user set one of the variables
+    ``MALLOC_TRIM_THRESHOLD_``, ``MALLOC_MMAP_THRESHOLD_``, ``MALLOC_TOP_PAD_``
+    and ``MALLOC_MMAP_MAX_``, or its tunable, since each of them makes glibc
+    keep its thresholds as they are, or where the C library is another.
     """
     np.empty(_LARGEST, np.uint8)

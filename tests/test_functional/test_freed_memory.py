@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+# Variables that change the allocator or put another into its place.
+_SETTINGS = ('MALLOC_', 'GLIBC_TUNABLES', 'LD_PRELOAD')
 # Faults of pages per round of three images, after some rounds.
 _PROGRAM = """
 import resource
@@ -30,7 +32,7 @@ print((faults() - before) / 20)
 
 
 def _faults(how):
-    own = {k: v for k, v in os.environ.items() if not k.startswith('MALLOC_')}
+    own = {k: v for k, v in os.environ.items() if not k.startswith(_SETTINGS)}
     done = subprocess.run(
         [sys.executable, '-c', _PROGRAM, how],
         capture_output=True,
@@ -46,5 +48,6 @@ def _faults(how):
 )
 def test_pages_of_freed_images_are_used_again():
     # 12 MB are 3072 pages, of which the allocator may keep half.
-    assert _faults('leave') > 1000
+    if _faults('leave') <= 1000:
+        pytest.skip('huge pages, or an allocator that keeps more')
     assert _faults('keep') < 50
