@@ -35,6 +35,12 @@ MAINTAINED_KEYS = {
     'gt_keypoints',
     'gt_keypoints_visible',
 }
+# What loads an annotation.
+_LOADERS = {
+    'gt_bboxes': 'LoadAnnotations(with_bbox=True, with_mask=True)',
+    'gt_bboxes_labels': 'LoadAnnotations(with_bbox=True, with_mask=True)',
+    'gt_seg_map': 'LoadAnnotations(with_seg=True)',
+}
 # A polygon less thick, in pixels, may hold no pixel.
 _SURELY_VISIBLE = 2.0
 
@@ -71,9 +77,9 @@ def required(results: Results, key: str, which: str) -> Any:
         ValueError: If it is missing.
     """
     if results.get(key) is None:
+        loader = _LOADERS.get(key, 'what loads it for the other image')
         raise ValueError(
-            f"the {which} image has no '{key}'; load it with "
-            'LoadAnnotations(with_bbox=True, with_mask=True)'
+            f"the {which} image has no '{key}'; load it with {loader}"
         )
     return results[key]
 
