@@ -54,7 +54,7 @@ def test_another_config_is_refused_and_named(tmp_path, capsys, name):
     with pytest.raises(UsageError) as error:
         check(path, content)
     assert str(error.value) == (
-        f'the checkpoint was trained with {said}, not new.py: they differ in '
+        f'the checkpoint was trained with {said}, not new.py; they differ in '
         'train_cfg.max_epochs. Give the config it was trained with, or '
         '--renamed if it is the same training under a new name.'
     )
@@ -68,7 +68,7 @@ def test_a_name_alone_is_believed(tmp_path):
         dict(experiment_name='old_20260130_120000'),
         dict(mmcp=dict(config='old.py')),
     ):
-        with pytest.raises(UsageError, match=r'with old\.py, not new\.py: an'):
+        with pytest.raises(UsageError, match=r'old\.py, not new\.py; thei'):
             check(path, dict(meta=meta))
         check(path, dict(meta=meta), renamed=True)
 

@@ -20,6 +20,7 @@ from cp2_models import build
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.runner import load_checkpoint
+from mmengine.runner.checkpoint import CheckpointLoader
 from payload import write_hostile
 from publish_model import main, parse_args, publish
 from publishing.contents import choose_contents
@@ -67,6 +68,13 @@ def run(checkpoint, *options, model=CP2):
 def save(tmp_path, content, name='epoch_1.pth'):
     torch.save(content, tmp_path / name)
     return tmp_path / name
+
+
+@pytest.fixture(autouse=True)
+def own_reader(monkeypatch):
+    """What a run installs to read with ends with its test."""
+    schemes = dict(CheckpointLoader._schemes)
+    monkeypatch.setattr(CheckpointLoader, '_schemes', schemes)
 
 
 @pytest.fixture(scope='module')
@@ -429,6 +437,9 @@ def test_another_model_is_not_published(tmp_path, capsys):
     assert 'trained with fcn_tiny.py, not r34.py' in capsys.readouterr().err
     assert run_tool(main, [*words, '--renamed']) == 1
     assert 'does not fit the model of' in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([*words[:3], '--renamed'])
+    assert '--renamed goes with --config' in capsys.readouterr().err
     assert not (tmp_path / 'out').exists()
 
 

@@ -85,7 +85,10 @@ def parse_args(argv: Sequence[str]) -> argparse.Namespace:
     )
     add_trust_argument(parser)
     add_traceback_argument(parser)
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.renamed and args.config is None:
+        parser.error(f'{RENAMED_FLAG} goes with --config')
+    return args
 
 
 def publish(args: argparse.Namespace) -> Path:

@@ -97,23 +97,21 @@ def require_same_config(
     recorded = config_of(checkpoint)
     comparable = config is not None and 'model' in recorded
     differing = _differences(config, recorded) if comparable else []
-    same_name = said == path.stem
-    if differing and (same_name or renamed):
-        say(f'Not trained as {path} has it: {_some(differing)}.')
-    if same_name or renamed or not (differing or said):
+    if renamed or said == path.stem:
+        if differing:
+            say(f'Not trained as {path} has it: {_some(differing)}.')
         return
-    if comparable and not differing:
+    if differing:
+        reason = f'they differ in {_some(differing)}'
+    elif said and not comparable:
+        reason = 'their settings cannot be compared'
+    else:
         return
     raise UsageError(
         'the checkpoint was trained with '
-        f'{f"{said}.py" if said else "another config"}, not {path.name}: '
-        + (
-            f'they differ in {_some(differing)}'
-            if differing
-            else 'and it holds no config that could be compared'
-        )
-        + f'. Give the config it was trained with, or {RENAMED_FLAG} if it is '
-        'the same training under a new name.'
+        f'{f"{said}.py" if said else "another config"}, not {path.name}; '
+        f'{reason}. Give the config it was trained with, or {RENAMED_FLAG} if '
+        'it is the same training under a new name.'
     )
 
 
