@@ -1,5 +1,6 @@
 """A data set whose images receive objects from another image."""
 
+import bisect
 import copy
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -96,6 +97,8 @@ class CopyPasteDataset:
             MixUp stand in a pipeline (they leave masks stale), if the classes
             of the two data sets differ, if a class is unknown, or if no
             source image has a class that may be pasted.
+        TypeError: If ``cache`` or ``cache_reuse`` is not an integer, or if
+            classes are to be chosen by a transform that cannot.
     """
 
     def __init__(
@@ -115,11 +118,8 @@ class CopyPasteDataset:
     ) -> None:
         if not 0 <= prob <= 1:
             raise ValueError(f'prob must lie in [0, 1], but is {prob}')
-        if cache < 0 or cache_reuse < 1:
-            raise ValueError(
-                'cache must be >= 0 and cache_reuse >= 1, but they are '
-                f'{cache} and {cache_reuse}'
-            )
+        _check_number('cache', cache, 0)
+        _check_number('cache_reuse', cache_reuse, 1)
         if pipeline is None:
             pipeline = [dict(type='mmcp.PackDetInputs')]
         for part in (dataset, source, pipeline, source_pipeline):
@@ -207,8 +207,11 @@ class CopyPasteDataset:
 
         Returns:
             Class indices, one for each object.
+
+        Raises:
+            TypeError: If the destination does not tell its classes.
         """
-        return list(self.dataset.get_cat_ids(idx))
+        return _categories_at(self.dataset, idx)
 
     def stop_pasting(self, position: int = 0) -> None:
         """Ends the pasting, in worker processes that run already too.
@@ -292,7 +295,7 @@ class CopyPasteDataset:
         """Classes of the objects of a source image that may be pasted."""
         info = self.source.get_data_info(index)
         if 'instances' not in info:
-            return list(self.source.get_cat_ids(index))
+            return _categories_at(self.source, index)
         crowd = getattr(self.copy_paste, 'paste_crowd', True)
         return [
             instance['bbox_label']
@@ -309,7 +312,8 @@ class CopyPasteDataset:
         classes = below if above is None else above
         if classes is not None:
             self._weights.resolve(classes)
-            self.copy_paste.set_classes(classes)
+            if _chooses(self.copy_paste):
+                self.copy_paste.set_classes(classes)
         elif self._weights.names:
             raise ValueError(
                 f'classes {self._weights.names} are given by name, but no '
@@ -388,6 +392,25 @@ def _own(sample: Results) -> Results:
     }
 
 
+def _categories_at(dataset: Any, index: int) -> list[int]:
+    """Classes of an image; some wrappers of mmengine do not tell them."""
+    if hasattr(dataset, 'get_cat_ids'):
+        return list(dataset.get_cat_ids(index))
+    if isinstance(dataset, ConcatDataset):
+        part = bisect.bisect_right(dataset.cumulative_sizes, index)
+        first = dataset.cumulative_sizes[part - 1] if part else 0
+        return _categories_at(dataset.datasets[part], index - first)
+    if isinstance(dataset, RepeatDataset):
+        return _categories_at(dataset.dataset, index % len(dataset.dataset))
+    instances = dataset.get_data_info(index).get('instances')
+    if instances is None:
+        raise TypeError(
+            f'{type(dataset).__name__} has no get_cat_ids(index), which says '
+            'what classes an image has'
+        )
+    return [instance['bbox_label'] for instance in instances]
+
+
 def _looks(paste: Any) -> bool:
     """Whether a transform, of somebody else's say, may look at the images."""
     return type(paste) not in (CopyPaste, DetMixUp)
@@ -437,6 +460,13 @@ def _with_pixels(results: Results | None) -> Results | None:
     return results
 
 
+def _check_number(name: str, value: int, least: int) -> None:
+    if not isinstance(value, int | np.integer):
+        raise TypeError(f'{name} must be an integer, but is {value!r}')
+    if value < least:
+        raise ValueError(f'{name} must be >= {least}, but is {value}')
+
+
 def _build_paste(
     arguments: Mapping[str, Any], chosen: Mapping[str, Any]
 ) -> Any:
@@ -449,8 +479,30 @@ def _build_paste(
             )
     # A transform that knows no classes is not asked to choose among them.
     given = {k: v for k, v in chosen.items() if v is not None}
-    paste = dict(type='mmcp.CopyPaste', **given)
-    return TRANSFORMS.build({**paste, **arguments})
+    paste = {'type': 'mmcp.CopyPaste', **given, **arguments}
+    kind = _registered(paste['type'])
+    if given and kind is not None and not _chooses(kind):
+        raise TypeError(
+            f'{" and ".join(given)} cannot be given with the copy_paste '
+            f'{paste["type"]!r}, which has no set_classes and count_classes; '
+            "take type='mmcp.CopyPaste' (compat='mmdet' does what "
+            "MMDetection's does) or leave it out"
+        )
+    return TRANSFORMS.build(paste)
+
+
+def _chooses(paste: Any) -> bool:
+    """Whether a transform, or a class of them, draws objects by class."""
+    return hasattr(paste, 'set_classes') and hasattr(paste, 'count_classes')
+
+
+def _registered(kind: Any) -> Any:
+    """The class that a config's ``type`` means; None if there is none."""
+    if not isinstance(kind, str):
+        return kind
+    # As when it is built, where a bare name is of the default scope.
+    with TRANSFORMS.switch_scope_and_registry(None) as registry:
+        return registry.get(kind)
 
 
 def _classes_of(dataset: Any) -> list[str] | None:
@@ -488,11 +540,19 @@ def _refuse_stale_masks(part: Any) -> None:
 
 
 def _type_name(part: Any) -> str:
-    """Bare type of a config node, or MMDetection's class of an object."""
+    """Name of MMDetection's class of a config node or object, if it is."""
     kind = part.get('type') if isinstance(part, Mapping) else type(part)
-    if not isinstance(kind, type):
-        return str(kind).rpartition('.')[2]
-    return kind.__name__ if kind.__module__.startswith('mmdet.') else ''
+    if isinstance(kind, str):
+        scope, _, name = kind.rpartition('.')
+        if scope not in ('', 'mmdet') or name not in _STALE_MASKS:
+            return ''
+        # MMDetection's may be unknown to the scope until it is built.
+        kind = _registered(kind)
+        if kind is None:
+            return name
+    if isinstance(kind, type) and kind.__module__.startswith('mmdet.'):
+        return kind.__name__
+    return ''
 
 
 def _parts_of(part: Any) -> list[Any]:

@@ -4,13 +4,22 @@ from functools import partial
 
 import numpy as np
 import pytest
+from mmcv.transforms import BaseTransform
+from mmdet.datasets import BaseDetDataset
 from mmdet.datasets.transforms import MixUp, Mosaic
 from mmengine.dataset import (
     ClassBalancedDataset,
+    ConcatDataset,
+    RepeatDataset,
     pseudo_collate,
     worker_init_fn,
 )
-from mmengine.registry import DATASETS, init_default_scope
+from mmengine.registry import (
+    DATASETS,
+    TRANSFORMS,
+    Registry,
+    init_default_scope,
+)
 from paste_samples import SIZE, random_sample, rectangle, sample
 from torch.utils.data import DataLoader
 
@@ -367,6 +376,62 @@ def test_they_are_refused_however_they_are_given(kind):
                 CopyPasteDataset(empty(), pipeline=pipeline)
 
 
+class Named(BaseTransform):
+    """A user's own transform, which may be called as MMDetection's."""
+
+    def transform(self, results):
+        return results
+
+
+@pytest.mark.parametrize('name', ['Mosaic', 'MixUp'])
+def test_own_transforms_may_have_their_names(name):
+    registry = Registry('transform', parent=TRANSFORMS, scope='mypkg')
+    registry.register_module(module=Named, name=name)
+    try:
+        step = dict(type=f'mypkg.{name}')
+        dataset = CopyPasteDataset(empty(), pipeline=[step, *PACK])
+    finally:
+        TRANSFORMS.children.pop('mypkg')
+    assert dataset[0] is not None
+
+
+@pytest.mark.parametrize('name', ['Mosaic', 'mmdet.Mosaic'])
+def test_own_transforms_may_take_their_place(name):
+    registry = TRANSFORMS.children['mmdet']
+    theirs = registry.get('Mosaic')
+    registry.register_module(module=Named, name='Mosaic', force=True)
+    try:
+        dataset = CopyPasteDataset(empty(), pipeline=[dict(type=name), *PACK])
+    finally:
+        registry.register_module(module=theirs, name='Mosaic', force=True)
+    assert dataset[0] is not None
+
+
+class OwnPaste(BaseTransform):
+    """A transform of two images that knows nothing of classes."""
+
+    def transform(self, results):
+        return results['mix_results'][0]
+
+
+@pytest.mark.parametrize('kind', [OwnPaste, 'CopyPaste', 'mmdet.CopyPaste'])
+def test_other_transforms_of_two_images(kind):
+    np.random.seed(0)  # noqa: NPY002
+    source = Samples(sources().samples[3:4])
+    dataset = build(empty(), source, copy_paste=dict(type=kind))
+    values = {int(dataset[0]['inputs'][0, 8, 8]) for _ in range(20)}
+    # MMDetection's pastes none of one object, or one.
+    assert values == ({53} if kind is OwnPaste else {0, 53})
+
+
+@pytest.mark.parametrize('kind', [OwnPaste, 'CopyPaste'])
+@pytest.mark.parametrize('key', ['class_weights', 'allow', 'deny'])
+def test_classes_are_not_chosen_by_a_transform_that_cannot(kind, key):
+    value = {'class_weights': [1] * 5}.get(key, [1])
+    with pytest.raises(TypeError, match=f'^{key} cannot .*mmcp.CopyPaste'):
+        build(copy_paste=dict(type=kind), **{key: value})
+
+
 @pytest.mark.parametrize('place', ['before', 'after'])
 def test_cached_mosaic_and_mixup_work(place):
     """MMDetection's issue 10196: Copy-Paste crashed beside MixUp."""
@@ -397,8 +462,14 @@ def test_cached_mosaic_and_mixup_work(place):
 def test_bad_arguments():
     with pytest.raises(ValueError, match='prob'):
         build(prob=2.0)
-    with pytest.raises(ValueError, match='cache'):
+    with pytest.raises(ValueError, match='cache must be >= 0, but is -1'):
         build(cache=-1)
+    with pytest.raises(ValueError, match='cache_reuse must be >= 1'):
+        build(cache_reuse=0)
+    for name in ('cache', 'cache_reuse'):
+        with pytest.raises(TypeError, match=f'{name} must be an integer'):
+            build(**{name: 2.5})
+    assert build(cache=np.int64(2))[0] is not None
 
 
 def test_class_balanced_wrappers_work_outside():
@@ -413,6 +484,80 @@ def test_class_balanced_wrappers_work_outside():
     balanced = ClassBalancedDataset(inner, oversample_thr=0.5)
     assert [balanced.repeat_indices.count(i) for i in (0, 7)] == [1, 2]
     assert len(balanced[8]['data_samples'].gt_instances) >= 1
+
+
+class Listed(BaseDetDataset):
+    """Images of one object each, except an ignored one of class 4."""
+
+    METAINFO = dict(classes=CLASSES)
+    labels = (1, 1, 1, 4)
+
+    def load_data_list(self):
+        flags = [label == 4 for label in self.labels]
+        pairs = zip(self.labels, flags, strict=True)
+        return [
+            dict(instances=[dict(bbox_label=label, ignore_flag=int(flag))])
+            for label, flag in pairs
+        ]
+
+
+class Told(Listed):
+    """Tells its classes itself, others than it lists."""
+
+    def get_cat_ids(self, index):
+        return [label - 1 for label in self.labels[index : index + 1]]
+
+
+def twice(kind):
+    return dict(type=RepeatDataset, dataset=kind(), times=2)
+
+
+@pytest.mark.parametrize(
+    ('inside', 'classes'),
+    [
+        (Listed, [1, 1, 1, 4]),
+        (Told, [0, 0, 0, 3]),
+        (lambda: RepeatDataset(Told(), 2), [0, 0, 0, 3] * 2),
+        (
+            lambda: ConcatDataset([Told(), twice(Listed)]),
+            [0, 0, 0, 3] + [1, 1, 1, 4] * 2,
+        ),
+    ],
+)
+def test_classes_inside_wrappers_that_do_not_tell_them(inside, classes):
+    inner = dict(
+        type='mmcp.CopyPasteDataset', dataset=inside(), source=sources()
+    )
+    balanced = ClassBalancedDataset(inner, oversample_thr=0.5)
+    assert balanced.repeat_indices.count(3) > 1
+    dataset = balanced.dataset
+    assert [dataset.get_cat_ids(i) for i in range(len(dataset))] == [
+        [label] for label in classes
+    ]
+
+
+class Plain(Samples):
+    """Has neither classes nor a list of its objects."""
+
+    get_cat_ids = property()
+
+
+def test_a_data_set_that_does_not_tell_its_classes_is_named():
+    dataset = build(Plain(empty().samples))
+    with pytest.raises(TypeError, match='Plain has no get_cat_ids'):
+        dataset.get_cat_ids(0)
+
+
+class Unlisted(RepeatDataset):
+    """Lists no objects."""
+
+    def get_data_info(self, idx):
+        return {}
+
+
+def test_a_source_in_a_wrapper_that_lists_no_objects_is_weighed():
+    dataset = CopyPasteDataset(empty(), Unlisted(Told(), 2), deny=[0])
+    assert {dataset._draw_source() % 4 for _ in range(50)} == {3}
 
 
 def test_pipelines_that_give_nothing_are_tried_again_and_then_named():
