@@ -41,6 +41,41 @@ def likely_causes(comparison: Comparison) -> list[str]:
     return []
 
 
+def _incomplete(held: Shapes, needed: Shapes) -> str | None:
+    """Of a file that fits as far as it goes, and holds no smaller model."""
+    missing = needed.keys() - held.keys()
+    final_norm = {name for name in needed if name.startswith('ln1.')}
+    statistics = {name for name in needed if '.running_' in name}
+    if (
+        not missing
+        or not _is_within(held, needed)
+        or missing in ({_PATCH_BIAS}, final_norm, statistics)
+        or _is_smaller(held, needed)
+    ):
+        return None
+    return (
+        f'the file is incomplete: {len(missing)} of the {len(needed)} tensors '
+        'are not in it, and all others fit. It was cut short, or saved from '
+        'a part of a model; take the whole file'
+    )
+
+
+def _is_within(held: Shapes, needed: Shapes) -> bool:
+    return held.items() <= needed.items()
+
+
+def _is_smaller(held: Shapes, needed: Shapes) -> bool:
+    """Whether a file holds a whole model with less blocks or layers."""
+    for count, known in ((_blocks, _DEPTHS), (size_of, ARCHES)):
+        if count(held) in known and count(held) != count(needed):
+            return True
+    layers = _num_layers(held)
+    numbers = (
+        re.match(r'layers\.(\d+)\.', name) for name in needed.keys() - held
+    )
+    return layers > 0 and all(n and int(n[1]) >= layers for n in numbers)
+
+
 def _longer_prefix(held: Shapes, needed: Shapes) -> str | None:
     roots = {name.split('.', 1)[0] for name in held}
     first = next(iter(roots), '')
@@ -229,7 +264,8 @@ def _other_width(held: Shapes, needed: Shapes) -> str | None:
 
 def _other_head(held: Shapes, needed: Shapes) -> str | None:
     theirs, ours = _head_kind(held), _head_kind(needed)
-    if theirs == ours:
+    unknown = theirs.startswith('one of ')
+    if theirs == ours or (unknown and _is_within(held, needed)):
         return None
     return (
         f"the file's decode head is {theirs}, the model's {ours}; change the "
@@ -306,6 +342,7 @@ def _other_neck_size(held: Shapes, needed: Shapes) -> str | None:
 
 _Rule = Callable[[Shapes, Shapes], str | None]
 _BACKBONE_RULES: Iterable[_Rule] = (
+    _incomplete,
     _longer_prefix,
     _other_library,
     _other_stem,
@@ -319,5 +356,5 @@ _BACKBONE_RULES: Iterable[_Rule] = (
 )
 _RULES: Mapping[str, Iterable[_Rule]] = {
     'neck': (_other_neck, _other_norm, _other_neck_size),
-    'head': (_other_head, _other_norm, _other_convolutions),
+    'head': (_other_head, _other_convolutions, _incomplete, _other_norm),
 }

@@ -189,9 +189,7 @@ def wanted_parts(model: nn.Module, part: str) -> dict[str, nn.Module]:
     if lacking:
         raise MismatchError(
             f'{type(model).__name__} has no {" or ".join(lacking)} to load '
-            f'(part={part!r}). Parts beside the backbone are loaded at the '
-            'level of the segmentor: give init_cfg to the model, not to its '
-            'backbone. A detector has no decode head.'
+            f'(part={part!r}). {_advice(model, found)}'
         )
     if (
         'head' in wanted
@@ -201,6 +199,19 @@ def wanted_parts(model: nn.Module, part: str) -> dict[str, nn.Module]:
     ):
         wanted.append('neck')
     return {name: found[name] for name in wanted}
+
+
+def _advice(model: nn.Module, found: Mapping[str, nn.Module]) -> str:
+    """What to do about a part that a model lacks."""
+    if found['backbone'] is model:
+        return (
+            'Parts beside the backbone are loaded at the level of the '
+            'segmentor or detector: give init_cfg to it, not to its backbone.'
+        )
+    return (
+        f"It has only {', '.join(found)}: load part='{'+'.join(found)}', or "
+        'build the model with what is lacking. A detector has no decode head.'
+    )
 
 
 def _is_classifier(name: str) -> bool:

@@ -60,6 +60,84 @@ def test_likely_causes(options, cause):
     assert cause in last
 
 
+CUT = {
+    'within a block': ('layer4.1.bn', 'resnet', 8),
+    'within a stage': ('layer4.1.', 'resnet', 10),
+    'between stages': ('layer4.', 'resnet', 25),
+    'in the middle': ('layer2.', 'resnet', 25),
+    'one tensor': ('layer1.0.bn1.running_mean', 'resnet', 1),
+    'layers and norm': (('layers.1.', 'ln1.'), 'transformer', 14),
+    'within a layer': (('layers.1.ffn.', 'ln1.'), 'transformer', 6),
+    'one bias': ('layers.0.ln1.bias', 'transformer', 1),
+    'half of a norm': ('ln1.bias', 'transformer', 1),
+}
+MODELS = {
+    'resnet': resnet_config(),
+    'transformer': vit_config(num_layers=2),
+}
+
+
+@pytest.mark.parametrize(('start', 'kind', 'count'), CUT.values(), ids=CUT)
+def test_a_file_that_lacks_a_part(start, kind, count):
+    model = build(MODELS[kind])
+    state = model.state_dict()
+    total = sum(not n.endswith('num_batches_tracked') for n in state)
+    held = {
+        name: value
+        for name, value in state.items()
+        if not name.startswith(start)
+        and not name.endswith('num_batches_tracked')
+    }
+    message = refusal(model, sort_weights(held, 'x'))
+    assert message.split('\n')[-1] == (
+        f'Likely cause: the file is incomplete: {count} of the {total} '
+        'tensors are not in it, and all others fit. It was cut short, or '
+        'saved from a part of a model; take the whole file.'
+    )
+
+
+@pytest.mark.parametrize('depth', [18, 50])
+def test_a_whole_file_of_less_blocks_is_not_incomplete(depth):
+    deeper = {18: 34, 50: 101}[depth]
+    options = dict(stem_channels=2, base_channels=2)
+    file = build(resnet_config(depth=depth, **options)).state_dict()
+    model = build(resnet_config(depth=deeper, **options))
+    message = refusal(model, sort_weights(file, 'x'))
+    assert message.endswith(f'(ResNet-{deeper}); set depth={depth}.')
+
+
+@pytest.mark.parametrize('start', ['convs.0.bn.', 'convs.0.bn.bias'])
+def test_a_head_that_lacks_a_part(start):
+    content = mmcp_cp2(random_resnet())
+    name = f'encoder_q.decode_head.{start}'
+    for key in list(content['state_dict']):
+        if key.startswith(name):
+            del content['state_dict'][key]
+    weights = sort_weights(content, 'x')
+    message = refusal(encoder_decoder(), weights, 'backbone+head')
+    assert 'Likely cause: the file is incomplete: ' in message
+
+
+def test_an_aspp_head_that_lacks_a_part():
+    aspp = dict(
+        type='ASPPHead',
+        in_channels=32,
+        in_index=3,
+        channels=8,
+        dilations=(1, 2),
+        num_classes=5,
+        norm_cfg=dict(type='BN'),
+    )
+    model = encoder_decoder(head=aspp)
+    state = {
+        name: value
+        for name, value in model.state_dict().items()
+        if 'image_pool' not in name
+    }
+    message = refusal(model, sort_weights(state, 'x'), 'backbone+head')
+    assert 'Likely cause: the file is incomplete: 5 of the ' in message
+
+
 def test_a_backbone_deeper_than_its_prefix():
     state = under('backbone.body.', random_resnet())
     model = build(resnet_config())

@@ -28,7 +28,6 @@ from cp2_models import cp2, resnet
 
 from mmcp.checkpoints import (
     CheckpointError,
-    MismatchError,
     load_weights,
     sort_weights,
 )
@@ -171,8 +170,18 @@ def test_names_of_parts():
 def test_a_model_without_the_part():
     weights = sort_weights(mmcp_cp2(random_resnet()), 'x')
     model = build(resnet_config())
-    with pytest.raises(MismatchError, match='ResNet has no head to load'):
-        load_weights(model, weights, 'backbone+head')
+    assert refusal(model, weights, 'backbone+head') == (
+        "ResNet has no head to load (part='backbone+head'). Parts beside the "
+        'backbone are loaded at the level of the segmentor or detector: give '
+        'init_cfg to it, not to its backbone.'
+    )
+    message = refusal(encoder_decoder(), weights, 'backbone+neck+projector')
+    assert message == (
+        'EncoderDecoder has no neck or projector to load '
+        "(part='backbone+neck+projector'). It has only backbone, head: load "
+        "part='backbone+head', or build the model with what is lacking. A "
+        'detector has no decode head.'
+    )
 
 
 def test_a_file_without_the_part():
