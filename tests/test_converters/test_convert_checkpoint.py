@@ -319,6 +319,11 @@ def broken_files():
             'missing in the file: ',
         ),
         'distilled': (distilled, '1 not in the model: dist_token'),
+        'convolutional net of another kind': (
+            without(timm(make_model()), 'blocks.1.0.bn3.bias'),
+            'looks like an EfficientNet-B0, but does not fit it (backbone: '
+            '1 missing in the file: layers.2.0.linear_conv.bn.bias)',
+        ),
         'head': (
             with_head(without(fcn_head(), 'convs.0.bn')),
             'looks like an FCNHead, but does not fit it (head: 4 missing in '

@@ -217,7 +217,7 @@ def _transformer(
         final_norm='ln1.weight' in backbone,
     )
     title = f'a transformer of {layers} layers'
-    if heads_given:
+    if heads and heads_given:
         title += f' with the {heads} heads that you gave'
     elif heads:
         title += f' and {heads} heads'
