@@ -231,7 +231,7 @@ def test_other_backbones_are_converted_unchecked(convert, capsys):
     content = convert(dict(state_dict=state))
     said = capsys.readouterr()
     assert 'forward check: not made; it knows ResNets' in said.out
-    assert 'whether tensors are missing: backbone\n' in said.err
+    assert 'whether tensors are missing in backbone, which' in said.err
     assert set(content['state_dict']) == {f'backbone.{n}' for n in state}
 
 
@@ -357,6 +357,15 @@ def test_incomplete_files_are_refused(tmp_path, capsys, content, said):
     assert list(tmp_path.iterdir()) == [source]
 
 
+def test_a_prefix_of_a_backbone_of_another_kind(convert, capsys):
+    """Its blocks may have any names, that of a first convolution too."""
+    state = dict(random_resnet())
+    state['stage2.0.branches.0.conv1.weight'] = torch.ones(4, 4, 3, 3)
+    content = convert(under('net.', state), '--prefix', 'net.')
+    assert set(content['state_dict']) == set(under('backbone.', state))
+    assert 'missing in backbone' in capsys.readouterr().err
+
+
 def test_a_prefix_that_is_too_short(tmp_path, capsys):
     source, out = tmp_path / 'source.pth', tmp_path / 'out.pth'
     torch.save(moco_v2(random_resnet()), source)
@@ -391,7 +400,7 @@ def test_what_is_unknown_is_named(convert, capsys):
     content['state_dict'] |= {'neck.x.weight': torch.ones(2)}
     convert(content)
     said = capsys.readouterr().err
-    assert 'whether tensors are missing: head, neck\n' in said
+    assert 'whether tensors are missing in head and neck, ' in said
 
 
 def resnext():

@@ -220,9 +220,9 @@ def _check(
         unknown.append('neck')
     if unknown:
         say(
-            f'warning: {weights.source}: of a kind that is not known here, so '
-            'that it could not be checked whether tensors are missing: '
-            f'{", ".join(unknown)}'
+            f'warning: {weights.source}: it could not be checked whether '
+            f'tensors are missing in {" and ".join(unknown)}, which is of no '
+            'kind that is known here'
         )
     return check
 

@@ -25,10 +25,11 @@ from mmcp.models import EfficientNet
 TOLERANCE = 1e-4
 _SIZE = 64
 _STEM = re.compile(r'(_?conv_stem|layers\.0\.conv)\.weight$')
-# What a backbone begins with, but not one of its blocks.
+# The first convolution of a backbone that has a prefix of its own.
 _BEGINNING = re.compile(
-    r'(?P<prefix>(?!.*layer\d)(.+\.))(conv1|patch_embed\.proj(ection)?)\.weight'
+    r'(?P<prefix>.+\.)(conv1|_?conv_stem|patch_embed\.proj(ection)?)\.weight'
 )
+_COLOURS = 3
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,11 @@ def _check_prefix(
     weights: ModelWeights, backbone: Mapping[str, Tensor]
 ) -> None:
     """Raises if a given prefix leaves one of the backbone's own."""
-    matches = (_BEGINNING.fullmatch(name) for name in backbone)
+    matches = (
+        _BEGINNING.fullmatch(name)
+        for name, value in backbone.items()
+        if value.ndim == 4 and value.shape[1] == _COLOURS
+    )
     inner = sorted({match['prefix'] for match in matches if match})
     if inner and weights.layout.name == 'prefix':
         longer = [f"'{weights.layout.backbone}{prefix}'" for prefix in inner]
