@@ -3,9 +3,9 @@
 import bisect
 import copy
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain, zip_longest
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -134,20 +134,19 @@ class CopyPasteDataset:
         self.source_pipeline = Compose(source_pipeline)
         self.prob = prob
         transforms = self.source_pipeline.transforms
-        looks = _looks(self.copy_paste)
         self._cache = _SourceCache(
             self.source,
             cache,
             cache_reuse,
             copies=not all(type(t) is ScaleJitter for t in transforms),
-            postponed=not (looks or transforms)
-            and _ends_in_jitter(self.source),
         )
-        self._postponed = not looks and _ends_in_jitter(self.dataset)
         for leaf in (*_leaves(self.dataset), *_leaves(self.source)):
             if _ends_in_jitter(leaf):
                 load_late(leaf.pipeline.transforms)
-        self._source_postponed = not looks and _last_is_jitter(transforms)
+        self._below = _LateJitters.of(self.dataset)
+        self._above = _LateJitters.of(self.source)
+        jittering = _last_is_jitter(transforms)
+        self._jittering = [*transforms] if jittering else None
         self._chances = self._weigh_images()
         # Shared memory: persistent workers see the hook change it.
         self._stop = torch.tensor([_NEVER])
@@ -163,13 +162,30 @@ class CopyPasteDataset:
         # The same memory, cheaper to read.
         self._stop_position: NDArray[np.int64] = self._stop.numpy()
 
+    # Pipelines may be changed after building, so these are asked for each
+    # sample: MMDetection's PipelineSwitchHook replaces one in a training.
+
+    @property
+    def _postponed(self) -> bool:
+        """Whether a destination image may be made after its pipeline."""
+        return self._below.unchanged and not _looks(self.copy_paste)
+
+    @property
+    def _loads_late(self) -> bool:
+        """Whether a source image may be made after the cache."""
+        if self.source_pipeline.transforms or _looks(self.copy_paste):
+            return False
+        return self._above.unchanged
+
+    @property
+    def _jitters_late(self) -> bool:
+        """Whether a source image may be made after its second pipeline."""
+        same = self.source_pipeline.transforms == self._jittering
+        return same and not _looks(self.copy_paste)
+
     @property
     def _packs(self) -> bool:
-        """Whether what follows takes an image that is not made yet.
-
-        Asked for each sample: MMDetection's ``PipelineSwitchHook`` replaces
-        the pipeline in the middle of a training.
-        """
+        """Whether what follows takes an image that is not made yet."""
         kinds = [type(t) for t in self.pipeline.transforms]
         return kinds == [PackDetInputs] and not _looks(self.copy_paste)
 
@@ -241,9 +257,7 @@ class CopyPasteDataset:
                 with postponed_images(self._postponed):
                     results = self.dataset[index]
                 results = self._paste(results, index)
-                if not self._packs:
-                    results = _with_pixels(results)
-                sample = None if results is None else self.pipeline(results)
+                sample = None if results is None else self._finish(results)
                 if sample is not None:
                     return sample
                 index = at(index, random.randrange(len(self)))
@@ -253,12 +267,20 @@ class CopyPasteDataset:
             'objects'
         )
 
+    def _finish(self, results: Results) -> Any:
+        return self.pipeline(results if self._packs else _with_pixels(results))
+
     def _paste(self, results: Results | None, index: int) -> Results | None:
         stopped = getattr(index, 'position', 0) >= self._stop_position[0]
         if results is None or stopped or random.random() >= self.prob:
             return results
-        source = self._cache.draw(lambda: at(index, self._draw_source()))
-        with postponed_images(self._source_postponed):
+        late = self._loads_late
+        with postponed_images(late):
+            source = self._cache.draw(lambda: at(index, self._draw_source()))
+        if not late:
+            # It may have been kept since it was allowed.
+            source = _with_pixels(source)
+        with postponed_images(self._jitters_late):
             source = self.source_pipeline(source)
         if source is None:
             return results
@@ -329,17 +351,15 @@ class _SourceCache:
         size: Most samples kept; 0 keeps none.
         reuse: Draws for each sample loaded once the cache is full.
         copies: Whether receivers may change images and boxes in place.
-        postponed: Whether jittered images may be made later.
     """
 
     def __init__(
-        self, source: Any, size: int, reuse: int, copies: bool, postponed: bool
+        self, source: Any, size: int, reuse: int, copies: bool
     ) -> None:
         self.source = source
         self.size = size
         self.reuse = reuse
         self.copies = copies
-        self.postponed = postponed
         self.samples: list[Results] = []
         self._draws = 0
 
@@ -363,8 +383,7 @@ class _SourceCache:
         return _own(sample) if self.copies else dict(sample)
 
     def _load(self, index: int) -> Results:
-        with postponed_images(self.postponed):
-            sample = self.source[index]
+        sample = self.source[index]
         if sample is None:
             raise RuntimeError(
                 f'source image {index} came out of its pipeline as None; '
@@ -448,14 +467,50 @@ def _last_is_jitter(transforms: Sequence[Any]) -> bool:
     """Whether only the last of some transforms can be a jitter, and is."""
     *others, last = [None, *transforms]
     # A class derived from it may look at the image.
-    return type(last) is ScaleJitter and not any(
-        isinstance(one, ScaleJitter) or hasattr(one, 'transforms')
-        for one in others
-    )
+    return type(last) is ScaleJitter and not _may_jitter(others)
 
 
-def _with_pixels(results: Results | None) -> Results | None:
-    if results is not None and isinstance(results['img'], JitteredImage):
+def _may_jitter(part: Any, depth: int = 4) -> bool:
+    """Whether transforms are jitters, or hold what may be one."""
+    if isinstance(part, ScaleJitter) or hasattr(part, 'transforms'):
+        return True
+    held: Iterable[Any] = ()
+    if isinstance(part, list | tuple):
+        held = part
+    elif isinstance(part, Mapping):
+        held = part.values()
+    elif callable(part):
+        held = getattr(part, '__dict__', {}).values()
+    return depth > 0 and any(_may_jitter(one, depth - 1) for one in held)
+
+
+class _LateJitters(NamedTuple):
+    """Pipelines that end in a jitter, as they were found.
+
+    Args:
+        leaves: The data sets with these pipelines.
+        found: The transforms of each; None if somebody looks at its images.
+    """
+
+    leaves: list[Any]
+    found: list[list[Any]] | None
+
+    @classmethod
+    def of(cls, dataset: Any) -> '_LateJitters':
+        """Looks at the pipelines of a data set."""
+        if not _ends_in_jitter(dataset):
+            return cls([], None)
+        leaves = _leaves(dataset)
+        return cls(leaves, [[*leaf.pipeline.transforms] for leaf in leaves])
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether there are such pipelines, and the same as then."""
+        return [leaf.pipeline.transforms for leaf in self.leaves] == self.found
+
+
+def _with_pixels(results: Results) -> Results:
+    if isinstance(results.get('img'), JitteredImage):
         return dict(results, img=np.asarray(results['img']))
     return results
 

@@ -1,5 +1,8 @@
 """CopyPasteDataset makes jittered images late, and the same ones."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -20,12 +23,17 @@ from mmcp.functional.jittered_image import JitteredImage
 from mmcp.structures import CroppedBitmapMasks
 
 CLASSES = ('cat', 'dog', 'bird', 'horse', 'cow')
+PACK = [dict(type='mmcp.PackDetInputs')]
 RESULTS = [lambda results: results]
 
 
 @pytest.fixture(autouse=True)
 def scope():
     init_default_scope('mmdet')
+
+
+def pickled(dataset):
+    return pickle.loads(pickle.dumps(dataset))
 
 
 def load(results):
@@ -255,6 +263,74 @@ class CuriousRepeats(RepeatDataset):
 def test_whoever_looks_in_between_gets_an_array(windows, make):
     samples_of(CopyPasteDataset(make(), pipeline=[look]))
     samples_of(CopyPasteDataset(folder(), make(), pipeline=[look]))
+
+
+def same(held):
+    return held
+
+
+class Held:
+    """Jitters by what it holds, and looks at it."""
+
+    def __init__(self, held, find):
+        self.held = held
+        self.find = find
+
+    def __call__(self, results):
+        return look(self.find(self.held)(results))
+
+
+@pytest.mark.parametrize(
+    ('wrap', 'find'),
+    [
+        (same, same),
+        (lambda one: [dict(large=one)], lambda held: held[0]['large']),
+        (lambda one: Compose([one]), same),
+        (lambda one: Held(one, same), same),
+    ],
+)
+def test_a_transform_that_holds_a_jitter_gets_an_array(wrap, find):
+    own = Held(wrap(jitter()), find)
+    pipeline = [load, own, jitter()]
+    samples_of(CopyPasteDataset(Folder(pipeline=pipeline), pipeline=[look]))
+    loaded = Folder(pipeline=[load])
+    samples_of(
+        CopyPasteDataset(folder(), loaded, source_pipeline=pipeline[1:])
+    )
+
+
+@pytest.mark.parametrize('cache', [0, 2])
+def test_transforms_that_are_added_later_get_arrays(windows, cache):
+    below, above = folder(), folder()
+    dataset = CopyPasteDataset(below, above, cache=cache)
+    samples_of(dataset, 8)
+    assert windows
+    dataset.source_pipeline.transforms.append(look)
+    samples_of(dataset, 8)
+    dataset.source_pipeline.transforms.clear()
+    samples_of(dataset, 8)
+    for changed in (below, above):
+        windows.clear()
+        changed.pipeline.transforms.append(look)
+        dataset._cache.samples.clear()
+        samples_of(dataset, 8)
+    assert not windows
+
+
+def test_a_transform_that_is_added_after_a_late_jitter_gets_arrays():
+    dataset = CopyPasteDataset(
+        folder(), Folder(pipeline=[load]), source_pipeline=[jitter()]
+    )
+    dataset.source_pipeline.transforms.append(look)
+    samples_of(dataset, 8)
+
+
+@pytest.mark.parametrize('copied', [copy.deepcopy, pickled])
+def test_copies_make_images_late_too(windows, copied):
+    dataset = copied(CopyPasteDataset(folder(), pipeline=PACK))
+    assert dataset._postponed
+    samples_of(dataset, 4)
+    assert windows
 
 
 def test_a_jitter_after_the_cache_that_looks_gets_an_array(windows):
