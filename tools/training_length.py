@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Prints the options that give a training another length, or less data.
+r"""Prints the options that give a training another length, or less data.
 
 Figure 4 of the Copy-Paste paper, 48 epochs instead of the config's:
 

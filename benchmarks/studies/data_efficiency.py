@@ -1,4 +1,4 @@
-"""Copy-Paste and the number of images: Figure 5 of the paper, at small scale.
+r"""Copy-Paste and the number of images: Figure 5 of the paper, at small scale.
 
 Trains Mask R-CNN on parts of the nuclei and of the built-in sample, with
 standard and large scale jitter (SSJ, LSJ), each with and without Copy-Paste.

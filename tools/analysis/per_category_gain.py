@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Draws what every category gains, such as the Copy-Paste paper's Figure 6.
+r"""Draws what every category gains, such as the Copy-Paste paper's Figure 6.
 
     python tools/test.py CONFIG CHECKPOINT \
         --cfg-options test_evaluator.outfile_prefix=work_dirs/baseline

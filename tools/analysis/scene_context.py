@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Says how often objects are pasted into another kind of scene (Table 12).
+r"""Says how often objects are pasted into another kind of scene (Table 12).
 
     python tools/analysis/scene_context.py \
         data/coco/annotations/panoptic_train2017.json

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Makes COCO files of 1, 5, 10, 25, 50 and 75 % of a data set's images.
+r"""Makes COCO files of 1, 5, 10, 25, 50 and 75 % of a data set's images.
 
     python tools/converters/coco_fractions.py \
         data/coco/annotations/instances_train2017.json

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Makes foreground masks for CP2 from the attention of a DINO transformer.
+r"""Makes foreground masks for CP2 from the attention of a DINO transformer.
 
 For every image in a folder it writes a gray PNG of the same name and size,
 into a folder that mirrors the images': the attention of the class token in

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Makes a file for others out of the checkpoint of a training.
+r"""Makes a file for others out of the checkpoint of a training.
 
 Of a pretraining with CP2 or MoCo, backbone and decode head remain, by the
 names that MMSegmentation has for them; of any other model, its weights.
