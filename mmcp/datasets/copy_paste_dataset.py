@@ -3,17 +3,15 @@
 import bisect
 import copy
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain, zip_longest
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from mmdet.structures.bbox import BaseBoxes
 from mmdet.structures.mask import BitmapMasks
 from mmengine.dataset import (
-    BaseDataset,
-    ClassBalancedDataset,
     Compose,
     ConcatDataset,
     RepeatDataset,
@@ -21,6 +19,12 @@ from mmengine.dataset import (
 from numpy.typing import NDArray
 
 from mmcp.datasets.class_weights import Class, ClassWeights, Weights
+from mmcp.datasets.late_jitters import (
+    LateJitters,
+    ends_in_jitter,
+    last_is_jitter,
+    leaves_of,
+)
 from mmcp.datasets.sample_index import at, seeded
 from mmcp.datasets.transforms.copy_paste import CopyPaste
 from mmcp.datasets.transforms.det_mix_up import DetMixUp
@@ -140,12 +144,12 @@ class CopyPasteDataset:
             cache_reuse,
             copies=not all(type(t) is ScaleJitter for t in transforms),
         )
-        for leaf in (*_leaves(self.dataset), *_leaves(self.source)):
-            if _ends_in_jitter(leaf):
+        for leaf in (*leaves_of(self.dataset), *leaves_of(self.source)):
+            if ends_in_jitter(leaf):
                 load_late(leaf.pipeline.transforms)
-        self._below = _LateJitters.of(self.dataset)
-        self._above = _LateJitters.of(self.source)
-        jittering = _last_is_jitter(transforms)
+        self._below = LateJitters.of(self.dataset)
+        self._above = LateJitters.of(self.source)
+        jittering = last_is_jitter(transforms)
         self._jittering = [*transforms] if jittering else None
         self._chances = self._weigh_images()
         # Shared memory: persistent workers see the hook change it.
@@ -433,80 +437,6 @@ def _categories_at(dataset: Any, index: int) -> list[int]:
 def _looks(paste: Any) -> bool:
     """Whether a transform, of somebody else's say, may look at the images."""
     return type(paste) not in (CopyPaste, DetMixUp)
-
-
-def _ends_in_jitter(dataset: Any) -> bool:
-    """Whether nobody looks at an image between the jitter and this class."""
-    return all(
-        _gets_as(leaf, BaseDataset)
-        and type(leaf).prepare_data is BaseDataset.prepare_data
-        and _last_is_jitter(leaf.pipeline.transforms)
-        for leaf in _leaves(dataset)
-    )
-
-
-def _leaves(dataset: Any) -> list[Any]:
-    """The data sets inside wrappers that only choose among their samples."""
-    if _gets_as(dataset, ConcatDataset):
-        return [leaf for part in dataset.datasets for leaf in _leaves(part)]
-    if _gets_as(dataset, RepeatDataset, ClassBalancedDataset):
-        return _leaves(dataset.dataset)
-    return [dataset]
-
-
-def _gets_as(dataset: Any, *kinds: Any) -> bool:
-    """Whether samples are got by the method of one of some classes."""
-    return any(
-        isinstance(dataset, kind)
-        and type(dataset).__getitem__ is kind.__getitem__
-        for kind in kinds
-    )
-
-
-def _last_is_jitter(transforms: Sequence[Any]) -> bool:
-    """Whether only the last of some transforms can be a jitter, and is."""
-    *others, last = [None, *transforms]
-    # A class derived from it may look at the image.
-    return type(last) is ScaleJitter and not _may_jitter(others)
-
-
-def _may_jitter(part: Any, depth: int = 4) -> bool:
-    """Whether transforms are jitters, or hold what may be one."""
-    if isinstance(part, ScaleJitter) or hasattr(part, 'transforms'):
-        return True
-    held: Iterable[Any] = ()
-    if isinstance(part, list | tuple):
-        held = part
-    elif isinstance(part, Mapping):
-        held = part.values()
-    elif callable(part):
-        held = getattr(part, '__dict__', {}).values()
-    return depth > 0 and any(_may_jitter(one, depth - 1) for one in held)
-
-
-class _LateJitters(NamedTuple):
-    """Pipelines that end in a jitter, as they were found.
-
-    Args:
-        leaves: The data sets with these pipelines.
-        found: The transforms of each; None if somebody looks at its images.
-    """
-
-    leaves: list[Any]
-    found: list[list[Any]] | None
-
-    @classmethod
-    def of(cls, dataset: Any) -> '_LateJitters':
-        """Looks at the pipelines of a data set."""
-        if not _ends_in_jitter(dataset):
-            return cls([], None)
-        leaves = _leaves(dataset)
-        return cls(leaves, [[*leaf.pipeline.transforms] for leaf in leaves])
-
-    @property
-    def unchanged(self) -> bool:
-        """Whether there are such pipelines, and the same as then."""
-        return [leaf.pipeline.transforms for leaf in self.leaves] == self.found
 
 
 def _with_pixels(results: Results) -> Results:

@@ -16,7 +16,7 @@ from mmengine.dataset import (
 from mmengine.registry import init_default_scope
 from paste_samples import random_sample
 
-from mmcp.datasets import CopyPasteDataset, copy_paste_dataset
+from mmcp.datasets import CopyPasteDataset, copy_paste_dataset, late_jitters
 from mmcp.datasets.sample_index import SampleIndex
 from mmcp.datasets.transforms import CopyPaste, PackDetInputs, ScaleJitter
 from mmcp.functional.jittered_image import JitteredImage
@@ -94,8 +94,9 @@ def check_alike(late, now):
 
 
 def at_once(monkeypatch):
-    for name in ('_ends_in_jitter', '_last_is_jitter'):
-        monkeypatch.setattr(copy_paste_dataset, name, lambda _: False)
+    for module in (copy_paste_dataset, late_jitters):
+        for name in ('ends_in_jitter', 'last_is_jitter'):
+            monkeypatch.setattr(module, name, lambda _: False)
 
 
 @pytest.fixture
