@@ -72,12 +72,12 @@ def test_another_width_is_refused():
         (
             'backbone.layer4',
             'backbone: 25 missing in the file: layer4.0',
-            'tensors were taken out',
+            'the file is incomplete: 25 of the 121',
         ),
         (
             'convs.0.bn',
             'head: 4 missing in the file: convs.0.bn.weight',
-            'the model has batch normalisation',
+            'the file is incomplete: 4 of the 5',
         ),
         (
             'decode_head',
